@@ -1,0 +1,176 @@
+"""From the bytes of a RIFF/WAVE file to a clip: int16 samples at 16 kHz, exactly one second long."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
+
+Samples = npt.NDArray[np.int16]
+
+LOWEST_RATE_HZ: Final = 4_000
+HIGHEST_RATE_HZ: Final = 192_000
+_PCM16 = 1
+_FULL_SCALE = 32768.0
+
+
+class AudioError(ValueError):
+    """The bytes are not usable audio.
+
+    Attributes:
+        reason: a short name of the kind of damage, one of a fixed few.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Recording(NamedTuple):
+    """Decoded audio of any length."""
+
+    samples: Samples
+    """int16, (samples,), mono, at 16 kHz."""
+    source_rate_hz: int
+    """The sample rate of the file."""
+
+
+def decode_wav(data: bytes) -> Recording:
+    """Decode a WAVE file: PCM of 8, 16, 24 or 32 bits, float, or EXTENSIBLE; any channels; 4 to 192 kHz.
+
+    Channels are averaged. Other rates are resampled to 16 kHz. A data chunk cut short by the end of the file is damage:
+    lengths in the header are compared with the bytes that are there, never trusted.
+
+    Args:
+        data: the whole file.
+
+    Returns:
+        The samples, at least one, and the file's own rate.
+
+    Raises:
+        AudioError: the file is empty, not RIFF/WAVE, damaged, of an unsupported encoding, or not finite.
+    """
+    plain = _plain_pcm16(data)
+    if plain is not None:
+        return Recording(plain, SAMPLE_RATE_HZ)
+    return _decode_any(data)
+
+
+def _plain_pcm16(data: bytes) -> Samples | None:
+    """The samples of the commonest file (44-byte header, PCM 16 bit, mono, 16 kHz), or None for every other."""
+    if len(data) < 46 or data[:4] != b"RIFF" or data[8:20] != b"WAVEfmt \x10\x00\x00\x00" or data[36:40] != b"data":
+        return None
+    coding, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", data, 20)
+    (data_bytes,) = struct.unpack_from("<I", data, 40)
+    if (coding, channels, rate_hz, bits) != (_PCM16, 1, SAMPLE_RATE_HZ, 16):
+        return None
+    if data_bytes % 2 or data_bytes == 0 or data_bytes > len(data) - 44:
+        return None
+    return np.frombuffer(data, dtype="<i2", count=data_bytes // 2, offset=44)
+
+
+def _decode_any(data: bytes) -> Recording:
+    import soundfile
+
+    _check_chunks(data)
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate_hz = file.samplerate
+            if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+                raise AudioError(
+                    "sample_rate", f"sample rate {rate_hz} Hz is not in {LOWEST_RATE_HZ}..{HIGHEST_RATE_HZ} Hz"
+                )
+            channels = file.read(dtype="float64", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        raise AudioError("undecodable", f"libsndfile: {error}") from error
+    if channels.shape[0] == 0:
+        raise AudioError("no_samples", "the file has no samples")
+    if not np.isfinite(channels).all():
+        raise AudioError("not_finite", "a sample is infinite or not a number")
+    return Recording(_to_int16(_resample(channels.mean(axis=1), rate_hz)), rate_hz)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Walk the RIFF chunks, so that damage which decoders pass over in silence is found."""
+    if not data:
+        raise AudioError("empty", "the file is empty")
+    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise AudioError("not_wave", f"expected RIFF/WAVE, the file begins with {data[:12]!r}")
+    position, seen = 12, set()
+    while position + 8 <= len(data):
+        name = data[position : position + 4]
+        (size,) = struct.unpack_from("<I", data, position + 4)
+        seen.add(name)
+        if name == b"fmt " and size < 16:
+            raise AudioError("undecodable", f"format chunk of {size} bytes, expected 16 or more")
+        if name == b"data":
+            if size == 0:
+                raise AudioError("no_samples", "the data chunk is empty")
+            if position + 8 + size > len(data):
+                raise AudioError(
+                    "truncated", f"data chunk of {size} bytes, but {len(data) - position - 8} bytes are left"
+                )
+            break
+        position += 8 + size + size % 2
+    if b"fmt " not in seen or b"data" not in seen:
+        raise AudioError("truncated", "the file ends before its format or data chunk")
+
+
+def _resample(samples: npt.NDArray[np.float64], rate_hz: int) -> npt.NDArray[np.float64]:
+    if rate_hz == SAMPLE_RATE_HZ:
+        return samples
+    import soxr
+
+    resampled: npt.NDArray[np.float64] = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
+    if resampled.size == 0:
+        raise AudioError("no_samples", f"{samples.size} samples at {rate_hz} Hz are less than one at 16 kHz")
+    return resampled
+
+
+def _to_int16(samples: npt.NDArray[np.float64]) -> Samples:
+    return np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+
+
+def pad_or_trim(samples: Samples) -> tuple[Samples, int]:
+    """Make a recording one second long: zeros after its end, or its first 16,000 samples.
+
+    Args:
+        samples: int16, (any,).
+
+    Returns:
+        The clip, int16, (16000,), and its real length in samples, 0..16000; samples at or after it are padding.
+    """
+    length = min(samples.size, CLIP_SAMPLES)
+    if samples.size == CLIP_SAMPLES:
+        return samples, length
+    clip = np.zeros(CLIP_SAMPLES, np.int16)
+    clip[:length] = samples[:length]
+    return clip, length
+
+
+def mask(length: int) -> npt.NDArray[np.bool_]:
+    """Which samples of a clip are real: bool, (16000,), true before `length`."""
+    return np.arange(CLIP_SAMPLES) < length
+
+
+def peak_and_rms(samples: Samples) -> tuple[float, float]:
+    """Loudness of the real samples of a clip, both in 0..1 of full scale.
+
+    Args:
+        samples: int16, (any,), without padding; of no samples both are 0.
+    """
+    if samples.size == 0:
+        return 0.0, 0.0
+    values = samples.astype(np.int64)  # an exact sum: the same on every machine, whatever its BLAS
+    peak = max(int(values.max()), -int(values.min())) / _FULL_SCALE
+    return peak, float(np.sqrt(int(values @ values) / values.size)) / _FULL_SCALE
+
+
+def apply_gain(samples: Samples, gain_db: float) -> Samples:
+    """Scale samples by a gain in dB, rounded to int16 and clipped at full scale."""
+    return _to_int16(samples.astype(np.float64) * (10.0 ** (gain_db / 20.0) / _FULL_SCALE))

@@ -1,0 +1,48 @@
+"""The tables beside the clip shards: the catalogue with one row per clip, and the rejects with one row per unusable file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+CATALOG_FILE: Final = "catalog.parquet"
+REJECTS_FILE: Final = "rejects.parquet"
+
+
+def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"meaning": meaning})
+
+
+CATALOG_SCHEMA: Final = pa.schema(
+    [
+        _column("id", pa.string(), "word/speaker_nohash_index, as in the archive"),
+        _column("word", pa.string(), "the word spoken, _silence_ for background noise"),
+        _column("speaker", pa.string(), "the speaker's id, null for silence"),
+        _column("split", pa.string(), "the official split, null for silence that was cut here"),
+        _column("length", pa.int32(), "samples at 16 kHz before padding, at most 16000"),
+        _column("rate", pa.int32(), "sample rate of the file in the archive, Hz"),
+        _column("peak", pa.float32(), "largest magnitude of the real samples, 0..1 of full scale"),
+        _column("rms", pa.float32(), "root mean square of the real samples, 0..1 of full scale"),
+        _column("audio_sha256", pa.string(), "SHA-256 of the clip's 16000 samples, int16 little-endian"),
+        _column("recording", pa.string(), "the background recording that a silence clip was cut from"),
+        _column("start", pa.int64(), "first sample of a silence clip in its recording"),
+        _column("recording_samples", pa.int64(), "length of that recording"),
+        _column("gain_db", pa.float32(), "gain that was applied to a silence clip"),
+        _column("archive", pa.string(), "file name of the archive"),
+        _column("shard", pa.int32(), "number of the clip shard"),
+        _column("position", pa.int32(), "place of the record in its shard"),
+    ]
+)
+
+REJECTS_SCHEMA: Final = pa.schema(
+    [
+        _column("path", pa.string(), "the file in its archive"),
+        _column("reason", pa.string(), "kind of damage; 'repeated' is a clip already kept, with the same audio"),
+        _column("detail", pa.string(), "what was found"),
+        _column("archive", pa.string(), "file name of the archive"),
+    ]
+)
+
+HARMLESS_REASONS: Final = frozenset({"repeated"})
+"""Reasons that do not count towards max_reject_fraction: nothing is lost."""

@@ -1,0 +1,136 @@
+"""Turns one clip shard into the feature shards of a view, one for each split, with the totals of its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Final, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from features.errors import DataError
+from features.records import read_records
+from features.schema import CLIP_RECORD, tensor_name, view_record
+from features.store import Shard
+from features.views import View
+from pipelines import files
+from pipelines.shards import ShardWriter, shard_file
+from pipelines.splits import SPLITS
+from pipelines.statistics import Totals, merge, totals_of
+
+T = TypeVar("T")
+FrontEnd: TypeAlias = "Callable[[npt.NDArray[np.int16]], npt.NDArray[np.generic]]"
+
+CLIPS_AT_ONCE: Final = 32
+REPORT_PATTERN: Final = "featurised-*.json"
+
+
+@dataclass(frozen=True)
+class FeatureShards:
+    """What `featurise` reports: the clip shard's number, its feature shards in order of split, totals of its train clips."""
+
+    index: int
+    shards: tuple[Shard, ...]
+    totals: Totals
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a clip shard and its part of the selection are, and how many shards there are."""
+
+    clip_shards: tuple[str, ...]
+    selection: str
+    output: str
+    store: str
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A chosen clip."""
+
+    id: str
+    label: int
+    split: str
+    length: int
+    audio: npt.NDArray[np.int16]
+
+
+def report_path(work: str, index: int) -> str:
+    """Path of the report of a clip shard; it is written last, so a shard that has one is finished."""
+    return files.join(work, f"featurised-{index:05d}.json")
+
+
+def featurise(index: int, inputs: Inputs, view: View, front_end: FrontEnd) -> FeatureShards:
+    """Write the feature shards of a clip shard, unless an interrupted run has done so already.
+
+    Args:
+        index: the clip shard's number, which is also the row group of the selection.
+        inputs: the stage's files.
+        view: the definition of the features.
+        front_end: `features.frontend.array_front_end(view)`.
+
+    Raises:
+        DataError: the shard is damaged, or lacks a clip that the selection names.
+    """
+    work = files.join(inputs.output, files.WORK_FOLDER)
+    if files.exists(report_path(work, index)):
+        return _read_report(work, index)
+    totals = []
+    spec, column = view_record(view), tensor_name(view)
+    with ExitStack() as stack:
+        writers = {split: _open_writer(stack, inputs, split, index) for split in SPLITS}
+        for batch in _batches(_chosen_clips(index, inputs), CLIPS_AT_ONCE):
+            features = front_end(np.stack([each.audio for each in batch]))
+            for each, tensor in zip(batch, features, strict=True):
+                record = {"id": each.id, "label": each.label, "length": each.length, column: tensor}
+                writers[each.split].write(spec.encode(record))
+            train = np.array([each.split == "train" for each in batch])
+            if train.any():
+                totals.append(totals_of(features[train], view))
+    done = FeatureShards(index, tuple(writer.shard() for writer in writers.values()), merge(totals, view))
+    report = {"index": index, "shards": [asdict(each) for each in done.shards], "totals": done.totals.to_dict()}
+    files.write_text(report_path(work, index), files.to_json(report))
+    return done
+
+
+def _read_report(work: str, index: int) -> FeatureShards:
+    content = files.read_json(report_path(work, index))
+    shards = tuple(Shard(**shard) for shard in content["shards"])
+    return FeatureShards(content["index"], shards, Totals.from_dict(content["totals"]))
+
+
+def _open_writer(stack: ExitStack, inputs: Inputs, split: str, index: int) -> ShardWriter:
+    name = shard_file(inputs.store, split, index, len(inputs.clip_shards))
+    return ShardWriter(stack.enter_context(files.published(files.join(inputs.output, name))), name, split)
+
+
+def _chosen_clips(index: int, inputs: Inputs) -> Iterator[_Chosen]:
+    """The chosen clips of a shard, in its order."""
+    chosen = _read_selection(inputs.selection, index)
+    path = inputs.clip_shards[index]
+    with files.open_for_reading(path) as file:
+        for record in read_records(file, path):
+            clip: dict[str, Any] = CLIP_RECORD.decode(record)
+            if clip["id"] in chosen:
+                label, split = chosen.pop(clip["id"])
+                yield _Chosen(clip["id"], label, split, clip["length"], clip["audio"])
+    if chosen:
+        raise DataError(f"{path} lacks {len(chosen)} clips that {inputs.selection} names, such as {min(chosen)}")
+
+
+def _read_selection(selection: str, index: int) -> dict[str, tuple[int, str]]:
+    """The chosen clips of a row group: id → (label, split)."""
+    with files.open_for_reading(selection) as file:
+        table = pq.ParquetFile(file).read_row_group(index)
+    columns = (table.column(name).to_pylist() for name in ("id", "label", "split"))
+    return {clip_id: (label, split) for clip_id, label, split in zip(*columns, strict=True)}
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch

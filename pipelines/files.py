@@ -1,0 +1,171 @@
+"""Files through Beam's FileSystems, local or remote, each published under its name only when it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from features.errors import DataError
+from features.metadata import to_json
+from features.store import MANIFEST_FILE
+
+CORPUS_FILE: Final = "corpus.json"
+WORK_FOLDER: Final = "_work"
+FAILURE_FILE: Final = "failure.json"
+_PLAN_FILE: Final = "plan.json"
+_TEMPORARY_SUFFIX: Final = ".tmp"
+
+
+def join(*parts: str) -> str:
+    """A path from its parts; forward slashes work on every file system."""
+    return posixpath.join(*parts)
+
+
+def open_for_reading(path: str) -> BinaryIO:
+    """Open a file as it is, never unpacked.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not FileSystems.exists(path):
+        raise FileNotFoundError(2, "No such file", path)
+    file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return file
+
+
+@contextmanager
+def published(path: str) -> Iterator[BinaryIO]:
+    """Write a file under a temporary name and rename it when the block ends without an error.
+
+    An attempt that dies leaves nothing under `path`; attempts that run at the same time do not disturb each other.
+    """
+    folder, name = posixpath.split(path)
+    temporary = join(folder, f".{name}.{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
+    with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        yield file
+    FileSystems.rename([temporary], [path])
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of a file."""
+    with open_for_reading(path) as file:
+        return file.read()
+
+
+def read_json(path: str) -> Any:
+    """The content of a JSON file."""
+    return json.loads(read_bytes(path))
+
+
+def write_text(path: str, text: str) -> None:
+    """Publish a text file."""
+    with published(path) as file:
+        file.write(text.encode())
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder."""
+    return bool(FileSystems.exists(path))
+
+
+def file_names(folder: str, pattern: str = "*") -> list[str]:
+    """Names of the files directly in a folder that match a pattern, in order; none where there is no folder."""
+    (match,) = FileSystems.match([join(folder, pattern)])
+    return sorted(posixpath.basename(metadata.path) for metadata in match.metadata_list)
+
+
+def remove(paths: list[str]) -> None:
+    """Delete files or folders where they exist."""
+    present = [path for path in paths if FileSystems.exists(path)]
+    if present:
+        FileSystems.delete(present)
+
+
+def begin(output: str, plan: dict[str, Any]) -> str:
+    """Prepare a stage's output folder: keep the finished shards of an interrupted run of the same plan, clear all else.
+
+    The folder's manifest goes first, so that no later stage takes what is being rewritten for finished.
+
+    Args:
+        output: the stage's output folder.
+        plan: all that decides the bytes of the output.
+
+    Returns:
+        The folder for unfinished work.
+    """
+    work = join(output, WORK_FOLDER)
+    plan_path, text = join(work, _PLAN_FILE), to_json(plan)
+    finished = join(output, MANIFEST_FILE)
+    resumable = not exists(finished) and exists(plan_path) and read_bytes(plan_path).decode() == text
+    remove([finished, join(work, FAILURE_FILE)])
+    if not resumable:
+        remove([work, *(join(output, name) for name in file_names(output) if name != WORK_FOLDER)])
+        write_text(plan_path, text)
+    return work
+
+
+def fail(work: str, message: str) -> None:
+    """Record why the output can't be finished, for `finish` to report; runners wrap exceptions beyond recognition."""
+    write_text(join(work, FAILURE_FILE), to_json({"message": message}))
+
+
+def finish(committed: str, work: str) -> None:
+    """After the pipeline: clear the unfinished work, or report the failure that it recorded.
+
+    Args:
+        committed: the file that a pipeline writes last.
+        work: folder of its unfinished work.
+
+    Raises:
+        DataError: the pipeline recorded a failure, or ended without that file.
+    """
+    if exists(join(work, FAILURE_FILE)):
+        message = read_json(join(work, FAILURE_FILE))["message"]
+        remove([work])
+        raise DataError(message)
+    if not exists(committed):
+        raise DataError(f"the pipeline ended without {committed}: run it again to resume")
+    remove([work])
+
+
+def write_table(path: str, table: pa.Table) -> None:
+    """Publish a table as a Parquet file of one row group."""
+    with published(path) as file:
+        pq.write_table(table, file, row_group_size=max(table.num_rows, 1))
+
+
+def concatenate_tables(path: str, parts: list[str], schema: pa.Schema) -> None:
+    """Publish one Parquet file with one row group for each part, reading one part at a time.
+
+    Args:
+        path: the file to write.
+        parts: Parquet files of that schema, in order.
+        schema: the schema, with the file's metadata.
+    """
+    with published(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for part in parts:
+            with open_for_reading(part) as source:
+                table = pq.read_table(source)
+            writer.write_table(table.cast(schema), row_group_size=max(table.num_rows, 1))
+
+
+def manifest_sha256(store: str) -> str:
+    """SHA-256 (hex) of a finished store's manifest; it names the store's whole content, since the manifest hashes it.
+
+    Raises:
+        DataError: the store is not finished.
+    """
+    place = join(store, MANIFEST_FILE)
+    if not exists(place):
+        raise DataError(f"{store} is not a finished store: it has no {MANIFEST_FILE}; run the stage that makes it")
+    return hashlib.sha256(read_bytes(place)).hexdigest()

@@ -1,0 +1,86 @@
+"""Mean, spread and range of each coefficient, as totals that merge in any grouping and are divided once at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.store import Statistics
+from features.views import View
+
+_INT16_FULL_SCALE = 32768.0
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Totals of each coefficient over some clips; arrays are float64, (coefficients,)."""
+
+    clips: int
+    values: int
+    sum: Floats
+    sum_of_squares: Floats
+    min: Floats
+    max: Floats
+
+    def to_dict(self) -> dict[str, Any]:
+        """The totals as JSON can hold them, without loss."""
+        arrays = {name: getattr(self, name).tolist() for name in ("sum", "sum_of_squares", "min", "max")}
+        return {"clips": self.clips, "values": self.values, **arrays}
+
+    @staticmethod
+    def from_dict(content: dict[str, Any]) -> Totals:
+        """The inverse of `to_dict`."""
+        arrays = {name: np.asarray(content[name], np.float64) for name in ("sum", "sum_of_squares", "min", "max")}
+        return Totals(clips=content["clips"], values=content["values"], **arrays)
+
+
+def coefficients(view: View) -> int:
+    """Coefficients that statistics tell apart: the last axis of a view's tensor, one for waveforms."""
+    return 1 if view.kind == "waveform" else view.shape[-1]
+
+
+def no_totals(view: View) -> Totals:
+    """The totals of no clips."""
+    zeros = np.zeros(coefficients(view))
+    return Totals(0, 0, zeros, zeros, zeros + np.inf, zeros - np.inf)
+
+
+def totals_of(features: npt.NDArray[Any], view: View) -> Totals:
+    """Totals of some clips.
+
+    Args:
+        features: (clips, *view.shape), of the view's dtype; int16 counts as -1..1 of full scale.
+        view: the view.
+    """
+    values = features.reshape(-1, coefficients(view)).astype(np.float64)
+    if features.dtype == np.int16:
+        values /= _INT16_FULL_SCALE
+    squares = np.einsum("ij,ij->j", values, values)
+    return Totals(len(features), len(values), values.sum(axis=0), squares, values.min(axis=0), values.max(axis=0))
+
+
+def merge(parts: Iterable[Totals], view: View) -> Totals:
+    """Totals of several parts together; the order of the parts decides the last bits of the sums."""
+    merged = no_totals(view)
+    for part in parts:
+        merged = Totals(
+            merged.clips + part.clips,
+            merged.values + part.values,
+            merged.sum + part.sum,
+            merged.sum_of_squares + part.sum_of_squares,
+            np.minimum(merged.min, part.min),
+            np.maximum(merged.max, part.max),
+        )
+    return merged
+
+
+def finish(totals: Totals) -> Statistics:
+    """Statistics from totals of at least one clip; the standard deviation is that of the population."""
+    mean = totals.sum / totals.values
+    variance = np.maximum(totals.sum_of_squares / totals.values - mean**2, 0.0)
+    return Statistics(totals.clips, totals.values, mean, np.sqrt(variance), totals.min, totals.max)
