@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 from tqdm import tqdm
@@ -57,7 +57,7 @@ class _PlainLines:
         sys.stderr.flush()
 
 
-def progress_bar(total: int | None, unit: str, description: str) -> tqdm:
+def progress_bar(total: int | None, unit: str, description: str) -> tqdm[NoReturn]:
     """A bar on a terminal, a plain line every ten seconds elsewhere.
 
     Args:
@@ -92,5 +92,3 @@ def with_progress(items: Iterable[T], total: int | None, unit: str, description:
         for item in items:
             yield item
             bar.update()
-
-

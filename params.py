@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from features.errors import DataError
+from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 from features.views import STRICT, View
 
 PARAMS_FILE = Path("params.yaml")
@@ -76,6 +77,8 @@ class Task:
     def _words_are_distinct(self) -> Task:
         if isinstance(self.words, tuple) and len(set(self.words)) != len(self.words):
             raise ValueError(f"words {self.words} name a word twice")
+        if reserved := {SILENCE_CLASS, UNKNOWN_CLASS} & set(self.words):
+            raise ValueError(f"words name {', '.join(sorted(reserved))}: say silence: true or unknown: true instead")
         if self.words == "all" and self.unknown:
             raise ValueError('unknown must be false where words is "all"')
         return self
@@ -83,7 +86,7 @@ class Task:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Split:
-    """How clips are divided: the official division, or a salted hash of the speaker with any train:validation:test ratio.
+    """How clips are divided: the official division, or a salted hash of the speaker with any ratio of the splits.
 
     The ratio also divides the time of each background recording, under both methods.
     """
@@ -94,7 +97,7 @@ class Split:
 
 
 SampleSize = Literal["mean"] | Annotated[int, Field(ge=0)] | Fraction
-"""Clips to sample per split: "mean" of the task's words, a number (int), or a fraction of all those words' clips (float)."""
+"""Clips to sample per split: "mean" of the task's words, a number (int), or a fraction of their clips (float)."""
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -216,13 +219,15 @@ def load(path: Path = PARAMS_FILE) -> Params:
         DataError: the file is missing or not YAML, a key is unknown or missing, or a value has a wrong type or range.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: run the command in the project's root") from error
     except yaml.YAMLError as error:
         raise DataError(f"{path} is not valid YAML: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} must hold texts, numbers, lists and names for them only: {error}") from error
     try:
-        return TypeAdapter(Params).validate_json(json.dumps(content))
+        return TypeAdapter(Params).validate_json(content)
     except ValidationError as error:
         raise DataError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
 

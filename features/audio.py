@@ -15,7 +15,12 @@ Samples = npt.NDArray[np.int16]
 
 LOWEST_RATE_HZ: Final = 4_000
 HIGHEST_RATE_HZ: Final = 192_000
+LOUDEST_SAMPLE: Final = 1e6
+"""Float samples beyond this multiple of full scale are damage."""
+
 _PCM16 = 1
+_EXTENSIBLE = 0xFFFE
+_ENCODINGS: Final = {1: "PCM", 3: "float", 6: "A-law", 7: "mu-law"}
 _FULL_SCALE = 32768.0
 
 
@@ -41,7 +46,7 @@ class Recording(NamedTuple):
 
 
 def decode_wav(data: bytes) -> Recording:
-    """Decode a WAVE file: PCM of 8, 16, 24 or 32 bits, float, or EXTENSIBLE; any channels; 4 to 192 kHz.
+    """Decode a WAVE file: PCM of 8, 16, 24 or 32 bits, float, A-law, mu-law, also EXTENSIBLE; any channels; 4 to 192 kHz.
 
     Channels are averaged. Other rates are resampled to 16 kHz. A data chunk cut short by the end of the file is damage:
     lengths in the header are compared with the bytes that are there, never trusted.
@@ -90,8 +95,8 @@ def _decode_any(data: bytes) -> Recording:
         raise AudioError("undecodable", f"libsndfile: {error}") from error
     if channels.shape[0] == 0:
         raise AudioError("no_samples", "the file has no samples")
-    if not np.isfinite(channels).all():
-        raise AudioError("not_finite", "a sample is infinite or not a number")
+    if not (np.abs(channels) <= LOUDEST_SAMPLE).all():
+        raise AudioError("not_finite", f"a sample is infinite, not a number or beyond {LOUDEST_SAMPLE:g} of full scale")
     return Recording(_to_int16(_resample(channels.mean(axis=1), rate_hz)), rate_hz)
 
 
@@ -106,8 +111,8 @@ def _check_chunks(data: bytes) -> None:
         name = data[position : position + 4]
         (size,) = struct.unpack_from("<I", data, position + 4)
         seen.add(name)
-        if name == b"fmt " and size < 16:
-            raise AudioError("undecodable", f"format chunk of {size} bytes, expected 16 or more")
+        if name == b"fmt ":
+            _check_format(data[position + 8 : position + 8 + size])
         if name == b"data":
             if size == 0:
                 raise AudioError("no_samples", "the data chunk is empty")
@@ -119,6 +124,16 @@ def _check_chunks(data: bytes) -> None:
         position += 8 + size + size % 2
     if b"fmt " not in seen or b"data" not in seen:
         raise AudioError("truncated", "the file ends before its format or data chunk")
+
+
+def _check_format(chunk: bytes) -> None:
+    if len(chunk) < 16:
+        raise AudioError("undecodable", f"format chunk of {len(chunk)} bytes, expected 16 or more")
+    (encoding,) = struct.unpack_from("<H", chunk)
+    if encoding == _EXTENSIBLE and len(chunk) >= 26:
+        (encoding,) = struct.unpack_from("<H", chunk, 24)
+    if encoding not in _ENCODINGS:
+        raise AudioError("encoding", f"encoding {encoding:#06x}, expected {', '.join(_ENCODINGS.values())}")
 
 
 def _resample(samples: npt.NDArray[np.float64], rate_hz: int) -> npt.NDArray[np.float64]:
@@ -133,7 +148,8 @@ def _resample(samples: npt.NDArray[np.float64], rate_hz: int) -> npt.NDArray[np.
 
 
 def _to_int16(samples: npt.NDArray[np.float64]) -> Samples:
-    return np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    rounded: Samples = np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    return rounded
 
 
 def pad_or_trim(samples: Samples) -> tuple[Samples, int]:

@@ -36,7 +36,7 @@ def front_end(view: View) -> FrontEnd:
         view: the definition of the features.
 
     Returns:
-        A function of int16 clips, (batch, 16000), that gives the view's tensor, (batch, *view.shape), of the view's dtype.
+        A function of int16 clips, (batch, 16000), that gives the view's tensor, (batch, *view.shape), of its dtype.
     """
     match view:
         case Mfcc():
@@ -118,7 +118,8 @@ def _frame(waveforms: tf.Tensor, view: Spectrogram) -> tf.Tensor:
 
 def hann_window(samples: int) -> Floats:
     """The periodic Hann window, float32, (samples,)."""
-    return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(samples) / samples)).astype(np.float32)
+    window: Floats = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(samples) / samples)).astype(np.float32)
+    return window
 
 
 def decibels(power: tf.Tensor, floor_db: float) -> tf.Tensor:
@@ -181,7 +182,8 @@ def dct_matrix(bands: int, coefficients: int) -> Floats:
     band, order = np.arange(bands)[:, None], np.arange(coefficients)[None, :]
     matrix = np.cos(np.pi / bands * (band + 0.5) * order) * np.sqrt(2.0 / bands)
     matrix[:, 0] /= np.sqrt(2.0)
-    return matrix.astype(np.float32)
+    single: Floats = matrix.astype(np.float32)
+    return single
 
 
 RESAMPLING_TAPS: Final = 63
@@ -202,8 +204,8 @@ def resample(clips: tf.Tensor, view: Waveform) -> tf.Tensor:
         return tf.identity(clips)
     side = RESAMPLING_TAPS // 2
     padded = tf.pad(tf.cast(clips, tf.float32), ((0, 0), (side, side)))
-    filtered = tf.nn.conv1d(padded[:, :, None], half_band_filter()[:, None, None], stride=step, padding="VALID")[:, :, 0]
-    return tf.cast(tf.clip_by_value(tf.round(filtered), -_FULL_SCALE, _FULL_SCALE - 1), tf.int16)
+    filtered = tf.nn.conv1d(padded[:, :, None], half_band_filter()[:, None, None], stride=step, padding="VALID")
+    return tf.cast(tf.clip_by_value(tf.round(filtered[:, :, 0]), -_FULL_SCALE, _FULL_SCALE - 1), tf.int16)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
 """TFRecord framing with its checksums, without TensorFlow: a writer that hashes what it writes and a checked reader.
 
-A record is its length (8 bytes, little-endian), the masked CRC-32C of those bytes, the data, and the masked CRC-32C of the
-data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
+A record is its length (8 bytes, little-endian), the masked CRC-32C of those bytes, the data, and the masked CRC-32C of
+the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_RECORD_BYTES: Final = 1 << 30
 
 def masked_crc32c(data: bytes) -> int:
     """CRC-32C of data, rotated and offset as TFRecord stores it; in [0, 2**32)."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 

@@ -1,7 +1,7 @@
 """The record contract: one specification of a record's fields that serialises, parses and describes them.
 
-Records are `tf.train.Example` messages, written with their fields in order of name, so that equal values give equal bytes
-(https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/example.proto).
+Records are `tf.train.Example` messages, written with their fields in order of name, so that equal values give equal
+bytes (https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/example.proto).
 """
 
 from __future__ import annotations
@@ -74,11 +74,16 @@ class RecordSpec:
         Raises:
             DataError: the record is not such a message, or a field is missing or has another size.
         """
-        found = _parse_example(record)
-        missing = [field.name for field in self.fields if field.name not in found]
-        if missing:
-            raise DataError(f"record without {', '.join(missing)}; it has {', '.join(sorted(found))}")
-        return {field.name: _decode_value(field, found[field.name]) for field in self.fields}
+        try:
+            found = _parse_example(record)
+            missing = [field.name for field in self.fields if field.name not in found]
+            if missing:
+                raise DataError(f"record without {', '.join(missing)}; it has {', '.join(sorted(found))}")
+            return {field.name: _decode_value(field, found[field.name]) for field in self.fields}
+        except DataError:
+            raise
+        except (IndexError, ValueError) as error:
+            raise DataError(f"record is not a tf.train.Example of this project: {error}") from error
 
     def parse(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parse a batch of records with TensorFlow.
@@ -121,7 +126,7 @@ def view_record(view: View) -> RecordSpec:
     fields = (
         Field("id", "text", meaning="word/speaker_nohash_index, as in the archive"),
         Field("label", "label", meaning="index into the class names"),
-        Field("length", "integer", meaning="real samples at 16 kHz; the rest of the clip is zero padding"),
+        Field("length", "integer", meaning="samples before padding, at a waveform's own rate, else at 16 kHz"),
         Field(tensor_name(view), kind, view.shape, f"the {view.kind}"),
     )
     return RecordSpec(tuple(sorted(fields, key=lambda field: field.name)))
@@ -185,15 +190,12 @@ def _read_fields(data: memoryview) -> list[tuple[int, memoryview]]:
 def _parse_example(record: bytes) -> dict[str, tuple[int, memoryview]]:
     """Feature name → (kind of list, payload of its values)."""
     found = {}
-    try:
-        for _, features in _read_fields(memoryview(record)):
-            for _, entry in _read_fields(features):
-                (_, name), (_, feature) = _read_fields(entry)
-                ((list_kind, values),) = _read_fields(feature)
-                ((_, payload),) = _read_fields(values)
-                found[bytes(name).decode()] = (list_kind, payload)
-    except (IndexError, ValueError) as error:
-        raise DataError(f"record is not a tf.train.Example of this project: {error}") from error
+    for _, features in _read_fields(memoryview(record)):
+        for _, entry in _read_fields(features):
+            (_, name), (_, feature) = _read_fields(entry)
+            ((list_kind, values),) = _read_fields(feature)
+            ((_, payload),) = _read_fields(values)
+            found[bytes(name).decode()] = (list_kind, payload)
     return found
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,11 @@ FORMAT: Final = "keyword-spotting-store/1"
 MANIFEST_FILE: Final = "manifest.json"
 STATISTICS_FILE: Final = "statistics.json"
 LABELS_FILE: Final = "label.labels.txt"
+FEATURES_FILE: Final = "features.json"
+DATASET_INFO_FILE: Final = "dataset_info.json"
+STORE_FILES: Final = (MANIFEST_FILE, STATISTICS_FILE, LABELS_FILE, FEATURES_FILE, DATASET_INFO_FILE)
+"""The files that stand beside the shards."""
+
 _INTERLEAVED_SHARDS: Final = 4
 
 
@@ -85,7 +91,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of each coefficient (the last axis) over the train split; float64, (coefficients,). Waveforms have one coefficient."""
+    """Of each coefficient (the last axis; one for waveforms) over the train split; float64, (coefficients,)."""
 
     clips: int
     values: int
@@ -153,11 +159,29 @@ class Store:
         return shards
 
     def records(self, split: str) -> Iterator[dict[str, Value]]:
-        """The records of a split one by one, checked, without TensorFlow; text as str, tensors as NumPy arrays."""
-        for shard in self.shards(split):
-            with open(f"{self.path}/{shard.file}", "rb") as file:
+        """The records of a split one by one, without TensorFlow; text as str, tensors as NumPy arrays.
+
+        Raises:
+            DataError: the store has no such split, or a shard is missing or damaged.
+        """
+        spec = self.record
+        for shard in self.checked_shards(split):
+            with _open_binary(f"{self.path}/{shard.file}") as file:
                 for record in read_records(file, shard.file):
-                    yield self.record.decode(record)
+                    yield spec.decode(record)
+
+    def checked_shards(self, split: str) -> tuple[Shard, ...]:
+        """The shards of a split, each of the size that the manifest says: none is missing or cut between two records.
+
+        Raises:
+            DataError: the store has no such split, or a shard is missing or of another size.
+        """
+        for shard in self.shards(split):
+            size = _file_bytes(f"{self.path}/{shard.file}")
+            if size != shard.bytes:
+                found = "is missing" if size is None else f"has {size} bytes, expected {shard.bytes}"
+                raise DataError(f"{self.path}/{shard.file} {found}: make the store again")
+        return self.shards(split)
 
     def dataset(
         self,
@@ -183,18 +207,19 @@ class Store:
             A dataset of dictionaries, field name → tensor (batch, *shape).
 
         Raises:
-            DataError: the store has no such split or field.
+            DataError: the store has no such split or field, or a shard is missing or of another size.
         """
         import tensorflow as tf
 
+        shards = self.checked_shards(split)
         names = columns or tuple(each.name for each in self.record.fields)
         unknown = set(names) - {each.name for each in self.record.fields}
         if unknown:
             raise DataError(f"{self.path} has no field {', '.join(sorted(unknown))}")
         spec = RecordSpec(tuple(each for each in self.record.fields if each.name in names))
-        files = tf.data.Dataset.from_tensor_slices([f"{self.path}/{shard.file}" for shard in self.shards(split)])
+        files = tf.data.Dataset.from_tensor_slices([f"{self.path}/{shard.file}" for shard in shards])
         if shuffle_buffer:
-            files = files.shuffle(len(self.shards(split)), seed=seed)
+            files = files.shuffle(len(shards), seed=seed)
         records = files.interleave(
             tf.data.TFRecordDataset,
             cycle_length=_INTERLEAVED_SHARDS if shuffle_buffer else 1,
@@ -221,8 +246,13 @@ def open_store(path: str) -> Store:
     try:
         text = _read_text(place)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is not a finished store: it has no {MANIFEST_FILE}; run the stage that makes it") from error
-    return Store(str(path), Manifest.from_json(text, place))
+        message = f"{path} is not a finished store: it has no {MANIFEST_FILE}; run the stage that makes it"
+        raise DataError(message) from error
+    manifest = Manifest.from_json(text, place)
+    try:
+        return Store(str(path), manifest)
+    except ValidationError as error:
+        raise DataError(f"{place}: its definition is not that of a view ({error}); make the store again") from error
 
 
 def _read_text(path: str) -> str:
@@ -238,6 +268,24 @@ def _read_text(path: str) -> str:
         raise FileNotFoundError(path) from error
 
 
+def _open_binary(path: str) -> BinaryIO:
+    if "://" not in path:
+        return open(path, "rb")
+    import tensorflow as tf
+
+    file: BinaryIO = tf.io.gfile.GFile(path, "rb")
+    return file
+
+
+def _file_bytes(path: str) -> int | None:
+    """Size of a file, or None where there is none."""
+    if "://" not in path:
+        return os.path.getsize(path) if os.path.isfile(path) else None
+    import tensorflow as tf
+
+    return int(tf.io.gfile.stat(path).length) if tf.io.gfile.exists(path) else None
+
+
 def store_files(manifest: Manifest, license_name: str | None, description: str) -> Mapping[str, str]:
     """The files that stand beside the shards, without statistics: name → content, the manifest last.
 
@@ -251,8 +299,8 @@ def store_files(manifest: Manifest, license_name: str | None, description: str) 
     bytes_ = {split: sum(shard.bytes for shard in store.shards(split)) for split in store.splits}
     supervised = (store.tensor, "label") if store.classes else None
     files = {
-        "features.json": metadata.features_json(store.record, manifest.classes),
-        "dataset_info.json": metadata.dataset_info_json(
+        FEATURES_FILE: metadata.features_json(store.record, manifest.classes),
+        DATASET_INFO_FILE: metadata.dataset_info_json(
             manifest.name, description, license_name, supervised, records, bytes_
         ),
     }

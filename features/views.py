@@ -114,6 +114,18 @@ class Mfcc(LogMel):
 View: TypeAlias = Annotated[Waveform | Spectrogram | LogMel | Mfcc, Field(discriminator="kind")]
 
 
+def real_length(view: View, length: int) -> int:
+    """A clip's real length as a view's records hold it: samples at a waveform's own rate, at 16 kHz for other views.
+
+    Args:
+        view: the view.
+        length: real samples at 16 kHz, 0..16000.
+    """
+    if view.kind != "waveform":
+        return length
+    return -(-length * view.sample_rate_hz // SAMPLE_RATE_HZ)
+
+
 def definition(view: View) -> dict[str, object]:
     """The view's parameters as a JSON object, the form stored in manifests."""
     return asdict(view)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from isal import igzip, igzip_threaded, isal_zlib
+from isal import igzip_threaded, isal_zlib
 
 from features.errors import DataError
 
@@ -23,10 +23,10 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class Member:
-    """One regular file of an archive."""
+    """A file of an archive; what is no regular file, such as a link or a device, has no data."""
 
     name: str
-    data: bytes
+    data: bytes | None
 
 
 class _Hashing(io.RawIOBase):
@@ -77,7 +77,7 @@ class _Unpacked:
 def read_members(
     file: BinaryIO, name: str, sha256: str | None = None, on_progress: Callable[[int], None] = lambda _: None
 ) -> Iterator[Member]:
-    """Stream the regular files of a .tar.gz.
+    """Stream the files of a .tar.gz.
 
     The gzip checksums, the length of each member, the end-of-archive mark and the archive's own SHA-256 are checked;
     Python's `tarfile` alone passes over a flipped bit and over an archive cut in half.
@@ -89,7 +89,7 @@ def read_members(
         on_progress: called now and then with the compressed bytes read so far.
 
     Yields:
-        The members in the archive's order; links, devices and folders are passed over.
+        The members in the archive's order, without folders. Bytes of a name that are not UTF-8 are escaped.
 
     Raises:
         DataError: it is not a gzip file, damaged, cut short, or another file than expected.
@@ -101,7 +101,7 @@ def read_members(
     raw = _Hashing(file, on_progress)
     try:
         yield from _members(raw, name)
-    except (EOFError, OSError, tarfile.TarError, zlib.error, isal_zlib.error, igzip.BadGzipFile) as error:
+    except (EOFError, OSError, tarfile.TarError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
         raise DataError(f"{name} is damaged or cut short ({error}); get it again") from error
     while raw.read(_CHUNK_BYTES):
         pass
@@ -110,13 +110,15 @@ def read_members(
 
 
 def _members(raw: _Hashing, name: str) -> Iterator[Member]:
-    with igzip_threaded.open(raw, "rb", threads=1) as unpacked:
+    with igzip_threaded.open(raw, "rb", threads=1) as unpacked:  # type: ignore[no-untyped-call]
         stream = _Unpacked(unpacked)
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK_BYTES) as archive:  # type: ignore[call-overload]
+        with tarfile.open(  # type: ignore[call-overload]
+            fileobj=stream, mode="r|", bufsize=_CHUNK_BYTES, encoding="utf-8", errors="backslashreplace"
+        ) as archive:
             for header in archive:
                 archive.members = []  # tarfile keeps every header otherwise
-                if header.isreg():
-                    yield Member(header.name, _content(archive, header, name))
+                if not header.isdir():
+                    yield Member(header.name, _content(archive, header, name) if header.isreg() else None)
             _check_end(stream, archive.offset, name)
 
 

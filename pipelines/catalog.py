@@ -1,4 +1,4 @@
-"""The tables beside the clip shards: the catalogue with one row per clip, and the rejects with one row per unusable file."""
+"""The tables beside the clip shards: the catalogue, one row a clip, and the rejects, one row an unusable file."""
 
 from __future__ import annotations
 

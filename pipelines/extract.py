@@ -1,6 +1,6 @@
 """The stage `extract`: computes one view of the selected clips and writes it as a store of feature shards.
 
-    clip shards → features of each shard, divided into splits → statistics, metadata and manifest
+Clip shards → features of each shard, divided into splits → statistics, metadata and manifest.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def publish(
     """
     reports = sorted(reports, key=lambda report: report.index)
     shards = [shard for report in reports for shard in report.shards]
-    shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.file))  # type: ignore[arg-type]
+    order: dict[str, int] = {split: place for place, split in enumerate(SPLITS)}
+    shards.sort(key=lambda shard: (order[shard.split], shard.file))
     complete = Manifest(**{**vars(manifest), "shards": tuple(shards)})
     statistics = finish(merge((report.totals for report in reports), view))
     files.write_text(files.join(output, STATISTICS_FILE), statistics.to_json())

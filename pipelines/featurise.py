@@ -10,13 +10,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from features.errors import DataError
 from features.records import read_records
 from features.schema import CLIP_RECORD, tensor_name, view_record
 from features.store import Shard
-from features.views import View
+from features.views import View, real_length
 from pipelines import files
 from pipelines.shards import ShardWriter, shard_file
 from pipelines.splits import SPLITS
@@ -31,7 +30,7 @@ REPORT_PATTERN: Final = "featurised-*.json"
 
 @dataclass(frozen=True)
 class FeatureShards:
-    """What `featurise` reports: the clip shard's number, its feature shards in order of split, totals of its train clips."""
+    """The report of a clip shard: its number, its feature shards in order of split, the totals of its train clips."""
 
     index: int
     shards: tuple[Shard, ...]
@@ -77,16 +76,17 @@ def featurise(index: int, inputs: Inputs, view: View, front_end: FrontEnd) -> Fe
         DataError: the shard is damaged, or lacks a clip that the selection names.
     """
     work = files.join(inputs.output, files.WORK_FOLDER)
-    if files.exists(report_path(work, index)):
-        return _read_report(work, index)
+    finished = _read_report(inputs.output, index)
+    if finished:
+        return finished
     totals = []
     spec, column = view_record(view), tensor_name(view)
     with ExitStack() as stack:
-        writers = {split: _open_writer(stack, inputs, split, index) for split in SPLITS}
+        writers: dict[str, ShardWriter] = {split: _open_writer(stack, inputs, split, index) for split in SPLITS}
         for batch in _batches(_chosen_clips(index, inputs), CLIPS_AT_ONCE):
             features = front_end(np.stack([each.audio for each in batch]))
             for each, tensor in zip(batch, features, strict=True):
-                record = {"id": each.id, "label": each.label, "length": each.length, column: tensor}
+                record = {"id": each.id, "label": each.label, "length": real_length(view, each.length), column: tensor}
                 writers[each.split].write(spec.encode(record))
             train = np.array([each.split == "train" for each in batch])
             if train.any():
@@ -97,9 +97,15 @@ def featurise(index: int, inputs: Inputs, view: View, front_end: FrontEnd) -> Fe
     return done
 
 
-def _read_report(work: str, index: int) -> FeatureShards:
-    content = files.read_json(report_path(work, index))
+def _read_report(output: str, index: int) -> FeatureShards | None:
+    """The report of a finished clip shard, or None where there is none or a file of it is gone."""
+    place = report_path(files.join(output, files.WORK_FOLDER), index)
+    if not files.exists(place):
+        return None
+    content = files.read_json(place)
     shards = tuple(Shard(**shard) for shard in content["shards"])
+    if not all(files.has_size(files.join(output, shard.file), shard.bytes) for shard in shards):
+        return None
     return FeatureShards(content["index"], shards, Totals.from_dict(content["totals"]))
 
 
@@ -112,6 +118,8 @@ def _chosen_clips(index: int, inputs: Inputs) -> Iterator[_Chosen]:
     """The chosen clips of a shard, in its order."""
     chosen = _read_selection(inputs.selection, index)
     path = inputs.clip_shards[index]
+    if not files.exists(path):
+        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again")
     with files.open_for_reading(path) as file:
         for record in read_records(file, path):
             clip: dict[str, Any] = CLIP_RECORD.decode(record)
@@ -124,8 +132,8 @@ def _chosen_clips(index: int, inputs: Inputs) -> Iterator[_Chosen]:
 
 def _read_selection(selection: str, index: int) -> dict[str, tuple[int, str]]:
     """The chosen clips of a row group: id → (label, split)."""
-    with files.open_for_reading(selection) as file:
-        table = pq.ParquetFile(file).read_row_group(index)
+    with files.open_table(selection) as file:
+        table = file.read_row_group(index)
     columns = (table.column(name).to_pylist() for name in ("id", "label", "split"))
     return {clip_id: (label, split) for clip_id, label, split in zip(*columns, strict=True)}
 

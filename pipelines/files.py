@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 import uuid
 from collections.abc import Iterator
@@ -16,14 +17,17 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from features.errors import DataError
-from features.metadata import to_json
-from features.store import MANIFEST_FILE
+from features.metadata import to_json as to_json
+from features.store import MANIFEST_FILE, STORE_FILES
+from pipelines.catalog import CATALOG_FILE, REJECTS_FILE
 
 CORPUS_FILE: Final = "corpus.json"
 WORK_FOLDER: Final = "_work"
 FAILURE_FILE: Final = "failure.json"
 _PLAN_FILE: Final = "plan.json"
 _TEMPORARY_SUFFIX: Final = ".tmp"
+_STALE_PATTERNS: Final = (*STORE_FILES, CATALOG_FILE, REJECTS_FILE, "*.tfrecord-?????-of-?????")
+"""The files that a stage writes to its output folder; whatever else lies there is not its own."""
 
 
 def join(*parts: str) -> str:
@@ -51,9 +55,13 @@ def published(path: str) -> Iterator[BinaryIO]:
     """
     folder, name = posixpath.split(path)
     temporary = join(folder, f".{name}.{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
-    with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        yield file
-    FileSystems.rename([temporary], [path])
+    try:
+        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            yield file
+        FileSystems.rename([temporary], [path])
+    except BaseException:
+        remove([temporary])
+        raise
 
 
 def read_bytes(path: str) -> bytes:
@@ -63,8 +71,15 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_json(path: str) -> Any:
-    """The content of a JSON file."""
-    return json.loads(read_bytes(path))
+    """The content of a JSON file.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}): make it again") from error
 
 
 def write_text(path: str, text: str) -> None:
@@ -76,6 +91,17 @@ def write_text(path: str, text: str) -> None:
 def exists(path: str) -> bool:
     """Whether there is such a file or folder."""
     return bool(FileSystems.exists(path))
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is such a folder."""
+    return path.endswith("/") or os.path.isdir(path) or bool(file_names(path))
+
+
+def has_size(path: str, size: int) -> bool:
+    """Whether there is such a file of that many bytes."""
+    (match,) = FileSystems.match([path])
+    return [metadata.size_in_bytes for metadata in match.metadata_list] == [size]
 
 
 def file_names(folder: str, pattern: str = "*") -> list[str]:
@@ -92,9 +118,10 @@ def remove(paths: list[str]) -> None:
 
 
 def begin(output: str, plan: dict[str, Any]) -> str:
-    """Prepare a stage's output folder: keep the finished shards of an interrupted run of the same plan, clear all else.
+    """Prepare a stage's output folder: keep the finished shards of an interrupted run of the same plan, clear the rest.
 
-    The folder's manifest goes first, so that no later stage takes what is being rewritten for finished.
+    The folder's manifest goes first, so that no later stage takes what is being rewritten for finished. Files that no
+    stage writes are left alone, whatever folder was named by mistake.
 
     Args:
         output: the stage's output folder.
@@ -108,8 +135,12 @@ def begin(output: str, plan: dict[str, Any]) -> str:
     finished = join(output, MANIFEST_FILE)
     resumable = not exists(finished) and exists(plan_path) and read_bytes(plan_path).decode() == text
     remove([finished, join(work, FAILURE_FILE)])
+    stale = [f".*{_TEMPORARY_SUFFIX}"] if resumable else [f".*{_TEMPORARY_SUFFIX}", *_STALE_PATTERNS]
     if not resumable:
-        remove([work, *(join(output, name) for name in file_names(output) if name != WORK_FOLDER)])
+        remove([plan_path])
+        remove([work])
+    remove([join(output, name) for pattern in stale for name in file_names(output, pattern)])
+    if not resumable:
         write_text(plan_path, text)
     return work
 
@@ -141,7 +172,7 @@ def finish(committed: str, work: str) -> None:
 def write_table(path: str, table: pa.Table) -> None:
     """Publish a table as a Parquet file of one row group."""
     with published(path) as file:
-        pq.write_table(table, file, row_group_size=max(table.num_rows, 1))
+        pq.write_table(table, file, row_group_size=max(table.num_rows, 1), write_page_checksum=True)
 
 
 def concatenate_tables(path: str, parts: list[str], schema: pa.Schema) -> None:
@@ -152,11 +183,29 @@ def concatenate_tables(path: str, parts: list[str], schema: pa.Schema) -> None:
         parts: Parquet files of that schema, in order.
         schema: the schema, with the file's metadata.
     """
-    with published(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with published(path) as file, pq.ParquetWriter(file, schema, write_page_checksum=True) as writer:
         for part in parts:
-            with open_for_reading(part) as source:
-                table = pq.read_table(source)
+            with open_table(part) as source:
+                table = source.read()
             writer.write_table(table.cast(schema), row_group_size=max(table.num_rows, 1))
+
+
+@contextmanager
+def open_table(path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file.
+
+    Raises:
+        DataError: it is missing, no Parquet file or damaged; in the block too, where a part of it can't be read.
+    """
+    if not exists(path):
+        raise DataError(f"{path} is missing: run the stage that makes it")
+    try:
+        with open_for_reading(path) as file:
+            yield pq.ParquetFile(file, page_checksum_verification=True)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowIndexError) as error:
+        raise DataError(f"{path} is not the Parquet file expected or damaged ({error}): make it again") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error}): make it again") from error
 
 
 def manifest_sha256(store: str) -> str:

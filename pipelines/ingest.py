@@ -1,6 +1,6 @@
-"""The stage `ingest`: streams the raw archives into a store of one-second clips, with a catalogue of them and the rejects.
+"""The stage `ingest`: streams the raw archives into a store of one-second clips, with a catalogue and the rejects.
 
-    archives → scatter to one intermediate file per shard → group by shard → seal each shard → publish the store
+Archives → scatter to one intermediate file per shard → group by shard → seal each shard → publish the store.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pipelines.catalog import CATALOG_FILE, CATALOG_SCHEMA, REJECTS_FILE, REJECT
 from pipelines.scatter import Archive, Spill, scatter, scattered_bytes
 from pipelines.seal import CLIPS_STORE, SealedShard, part_path, seal, share_of_rejects
 
+_ARCHIVE_KEYS = {"file", "sha256", "bytes", "license"}
 _DESCRIPTION = "One-second clips of spoken words and background noise, 16 kHz, not divided into splits."
 
 
@@ -43,14 +44,23 @@ class Scatter(beam.DoFn):
 
 
 class Seal(beam.DoFn):
-    """(shard, its spills) → report of the finished shard."""
+    """(shard, its spills) → report of the finished shard; the output `failed` has the message of a damaged spill.
 
-    def __init__(self, output: str, config: Ingest) -> None:
-        self._output, self._shards = output, config.shards
+    A shard that lacks the spill of an archive is not sealed: that archive has failed, and a later run must not take the
+    shard for finished.
+    """
 
-    def process(self, element: tuple[int, Iterable[Spill]]) -> Iterator[SealedShard]:
-        index, spills = element
-        yield seal(index, sorted(spills, key=lambda each: each.number), self._output, self._shards)
+    def __init__(self, output: str, config: Ingest, archives: int) -> None:
+        self._output, self._shards, self._archives = output, config.shards, archives
+
+    def process(self, element: tuple[int, Iterable[Spill]]) -> Iterator[Any]:
+        index, spills = element[0], sorted(element[1], key=lambda each: each.number)
+        if len(spills) < self._archives:
+            return
+        try:
+            yield seal(index, spills, self._output, self._shards)
+        except DataError as error:
+            yield beam.pvalue.TaggedOutput("failed", str(error))
 
 
 class Publish(beam.DoFn):
@@ -59,9 +69,10 @@ class Publish(beam.DoFn):
     def __init__(self, output: str, archives: list[dict[str, Any]], config: Ingest) -> None:
         self._output, self._archives, self._config = output, archives, config
 
-    def process(self, _: None, sealed: list[SealedShard], failures: list[str]) -> None:
+    def process(self, _: None, sealed: list[SealedShard], unread: list[str], unsealed: list[str]) -> None:
         work = files.join(self._output, files.WORK_FOLDER)
-        message = sorted(failures)[0] if failures else publish(self._output, sealed, self._archives, self._config)
+        failures = sorted(unread) or sorted(unsealed)
+        message = failures[0] if failures else publish(self._output, sealed, self._archives, self._config)
         if message:
             files.fail(work, message)
 
@@ -124,15 +135,19 @@ def read_corpus(raw: str) -> list[dict[str, Any]]:
     """The archives of a raw folder, as the stage `corpus` left them.
 
     Raises:
-        DataError: there is no corpus.json, or an archive that it names is missing.
+        DataError: there is no corpus.json, it does not describe archives, or one of them is missing.
     """
     place = files.join(raw, files.CORPUS_FILE)
     if not files.exists(place):
         raise DataError(f"{place} is missing: run `python -m pipelines.corpus {raw}` first")
-    archives: list[dict[str, Any]] = files.read_json(place)["archives"]
+    again = f"run `python -m pipelines.corpus {raw}` again"
+    content = files.read_json(place)
+    archives: list[dict[str, Any]] = content.get("archives", []) if isinstance(content, dict) else []
+    if not archives or not all(archive.keys() >= _ARCHIVE_KEYS for archive in archives):
+        raise DataError(f"{place} describes no archives by {', '.join(sorted(_ARCHIVE_KEYS))}: {again}")
     for archive in archives:
         if not files.exists(files.join(raw, archive["file"])):
-            raise DataError(f"{files.join(raw, archive['file'])} is missing: run `python -m pipelines.corpus {raw}` again")
+            raise DataError(f"{files.join(raw, archive['file'])} is missing: {again}")
     return archives
 
 
@@ -149,9 +164,7 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
         DataError: an archive is missing, damaged or empty, or too many of its files can't be used.
     """
     described = read_corpus(raw)
-    archives = [
-        Archive(each["file"], number, each["sha256"], each["bytes"]) for number, each in enumerate(described)
-    ]
+    archives = [Archive(each["file"], number, each["sha256"], each["bytes"]) for number, each in enumerate(described)]
     work = files.begin(output, {"archives": described, "parameters": _parameters(config), "code": __version__})
     total_bytes = sum(archive.bytes for archive in archives)
 
@@ -166,14 +179,16 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
             | "Archives" >> beam.Create(archives)
             | "Scatter" >> beam.ParDo(Scatter(raw, output, config)).with_outputs("failed", main="spills")
         )
-        sealed = scattered.spills | "Group by shard" >> beam.GroupByKey() | "Seal" >> beam.ParDo(Seal(output, config))
+        sealed = (
+            scattered.spills
+            | "Group by shard" >> beam.GroupByKey()
+            | "Seal" >> beam.ParDo(Seal(output, config, len(archives))).with_outputs("failed", main="sealed")
+        )
+        sides = (beam.pvalue.AsList(each) for each in (sealed.sealed, scattered.failed, sealed.failed))
         _ = (
             pipeline
             | "Once" >> beam.Create([None])
-            | "Publish"
-            >> beam.ParDo(
-                Publish(output, described, config), beam.pvalue.AsList(sealed), beam.pvalue.AsList(scattered.failed)
-            )
+            | "Publish" >> beam.ParDo(Publish(output, described, config), *sides)
         )
 
     runner.run(beam_options, build, progress, "B", "ingest")

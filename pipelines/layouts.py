@@ -12,7 +12,7 @@ from pipelines.splits import SplitName
 SILENCE: Final = SILENCE_CLASS
 UNKNOWN: Final = UNKNOWN_CLASS
 
-_CLIP: Final = re.compile(r"(?P<word>[^/]+)/(?P<name>(?P<speaker>[^/_]+)_nohash_\d+)\.wav")
+_CLIP: Final = re.compile(r"(?P<word>[^/_.][^/]*)/(?P<name>(?P<speaker>[^/_]+)_nohash_\d+)\.wav")
 _TEST_UNKNOWN: Final = re.compile(r"_unknown_/(?P<name>(?P<word>[^/_]+)_(?P<speaker>[^/_]+)_nohash_\d+)(\.wav)+")
 _TEST_SILENCE: Final = re.compile(r"_silence_/(?P<name>[^/.]+)(\.wav)+")
 _BACKGROUND: Final = re.compile(r"_background_noise_/(?P<recording>[^/]+)\.wav")

@@ -26,7 +26,8 @@ CATALOG_COLUMNS: Final = ("id", "word", "speaker", "split", "recording", "start"
 SILENCE_GAP_SAMPLES: Final = 1600
 """A tenth of a second lies unused between the stretches of a recording."""
 
-_KEEP_ALL: Final = 2**64 - 1
+_HIGHEST_RANK: Final = 2**63 - 1
+"""Beam passes integers as 64 bits with a sign."""
 
 
 class Candidate(NamedTuple):
@@ -36,7 +37,7 @@ class Candidate(NamedTuple):
     class_name: str
     split: SplitName
     rank: int
-    """Hash by which samples are drawn, lowest first; 0 for clips that are always kept."""
+    """Hash by which samples are drawn, lowest first, in [0, 2**63); 0 for clips that are always kept."""
 
 
 class Group(NamedTuple):
@@ -83,7 +84,11 @@ def candidate(row: Row, select: Select, sources: Sources) -> Candidate | None:
     if split is None or not _from_right_archive(row, class_name, split, sources):
         return None
     sampled = class_name in (SILENCE_CLASS, UNKNOWN_CLASS)
-    return Candidate(row["id"], class_name, split, hash64("sample", select.seed, row["id"]) if sampled else 0)
+    return Candidate(row["id"], class_name, split, _rank(row["id"], select.seed) if sampled else 0)
+
+
+def _rank(clip_id: str, seed: int) -> int:
+    return hash64("sample", seed, clip_id) & _HIGHEST_RANK
 
 
 def _class_of(row: Row, task: Task, sources: Sources) -> str | None:
@@ -104,7 +109,7 @@ def _split_of(row: Row, select: Select) -> SplitName | None:
 
 
 def _from_right_archive(row: Row, class_name: str, split: SplitName, sources: Sources) -> bool:
-    """Where the official test archive is present, test silence and test unknowns are its own, and it serves nothing else."""
+    """Where there is the official test archive, test silence and unknowns are its own; it serves nothing else."""
     brought = row["id"].startswith((f"{SILENCE}/", f"{UNKNOWN}/")) and row["recording"] is None
     if class_name not in (SILENCE_CLASS, UNKNOWN_CLASS):
         return not brought
@@ -122,7 +127,7 @@ def sample_size(rule: SampleSize, counts: Mapping[str, int], words: Iterable[str
     per_word = [counts.get(word, 0) for word in words]
     match rule:
         case "mean":
-            return round(sum(per_word) / len(per_word))
+            return round(sum(per_word) / max(len(per_word), 1))
         case int():
             return rule
         case float():
@@ -160,7 +165,7 @@ def threshold(kept: Hashes, count: int) -> int:
     """The highest rank that is kept, given the lowest hashes of a group; -1 where none is."""
     if count == 0 or not kept.size:
         return -1
-    return int(kept.max()) if kept.size >= count else _KEEP_ALL
+    return int(kept.max()) if kept.size >= count else _HIGHEST_RANK
 
 
 def is_kept(each: Candidate, thresholds: Mapping[Group, int]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 
 from features.audio import AudioError, decode_wav
 from features.errors import DataError
+from features.views import CLIP_SAMPLES
 from params import Ingest
 from pipelines import files, spill
 from pipelines.archive import Member, read_members
@@ -63,14 +64,12 @@ def scatter(raw: str, archive: Archive, config: Ingest, work: str) -> list[Spill
         DataError: the archive is damaged, or has no clip.
     """
     done = files.join(work, f"scattered-{archive.number:05d}.json")
-    if not files.exists(done):
+    spills = [_spill_path(work, archive, shard) for shard in range(config.shards)]
+    if not (files.exists(done) and all(files.exists(path) for path in spills)):
         listed = _deal_out(raw, archive, config, work)
         files.write_text(done, files.to_json({"listed_splits": listed}))
     listed_splits = files.read_json(done)["listed_splits"]
-    return [
-        Spill(_spill_path(work, archive, shard), archive.file, archive.number, listed_splits)
-        for shard in range(config.shards)
-    ]
+    return [Spill(path, archive.file, archive.number, listed_splits) for path in spills]
 
 
 def scattered_bytes(work: str, archive: Archive) -> int:
@@ -91,7 +90,8 @@ def _progress_path(work: str, archive: Archive) -> str:
 
 def _deal_out(raw: str, archive: Archive, config: Ingest, work: str) -> bool:
     """Write the spills; return whether the archive lists its splits."""
-    clips, listed, order, names = 0, False, 0, []
+    clips, listed, order = 0, False, 0
+    names: list[str] = []
     progress = _progress_path(work, archive)
     with ExitStack() as stack:
         file = stack.enter_context(files.open_for_reading(files.join(raw, archive.file)))
@@ -126,24 +126,35 @@ def _open_spills(stack: ExitStack, work: str, archive: Archive, shards: int) -> 
 def _entries(member: Member, config: Ingest) -> Iterator[tuple[dict[str, Any], bytes]]:
     """The intermediate entries of one file of the archive."""
     match classify(member.name):
+        case Other("unexpected_name"):
+            yield _reject(member, "unexpected_name", "expected word/speaker_nohash_number.wav")
+        case Other():
+            pass
+        case _ if member.data is None:
+            yield _reject(member, "not_a_file", "it is a link or a device, expected a regular file")
         case Utterance() as utterance:
             yield {"kind": "utterance", **asdict(utterance)}, member.data
         case Background(recording):
-            yield from _silence_entries(recording, member, config)
+            yield from _silence_entries(recording, member, member.data, config)
         case SplitList(split):
-            for clip_id in listed_ids(member.data.decode("utf-8", "replace")):
+            for clip_id in listed_ids(member.data.decode("utf-8-sig", "replace")):
                 yield {"kind": "listed", "id": clip_id, "split": split}, b""
-        case Other("unexpected_name"):
-            detail = "expected word/speaker_nohash_number.wav"
-            yield {"kind": "reject", "id": normalise(member.name), "reason": "unexpected_name", "detail": detail}, b""
 
 
-def _silence_entries(recording: str, member: Member, config: Ingest) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _reject(member: Member, reason: str, detail: str) -> tuple[dict[str, Any], bytes]:
+    return {"kind": "reject", "id": normalise(member.name), "reason": reason, "detail": detail}, b""
+
+
+def _silence_entries(
+    recording: str, member: Member, data: bytes, config: Ingest
+) -> Iterator[tuple[dict[str, Any], bytes]]:
     try:
-        decoded = decode_wav(member.data)
+        decoded = decode_wav(data)
     except AudioError as error:
-        yield {"kind": "reject", "id": normalise(member.name), "reason": error.reason, "detail": str(error)}, b""
+        yield _reject(member, error.reason, str(error))
         return
+    if decoded.samples.size < CLIP_SAMPLES:
+        yield _reject(member, "too_short", f"{decoded.samples.size} samples, a silence clip has {CLIP_SAMPLES}")
     for clip in cut(recording, decoded.samples, config.silence, config.seed):
         header = {name: value for name, value in asdict(clip).items() if name != "samples"}
         yield {"kind": "silence", "rate": decoded.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()

@@ -32,12 +32,14 @@ class SealedShard:
     Attributes:
         index: the shard's number.
         shard: its file.
+        used: files that became clips; silence that was cut here is none.
         rejected: files that can't be used.
         reject_example: one of them with its reason, or "".
     """
 
     index: int
     shard: Shard
+    used: int
     rejected: int
     reject_example: str
 
@@ -89,14 +91,16 @@ def seal(index: int, spills: list[Spill], output: str, shards: int) -> SealedSha
         shards: number of shards.
     """
     work = files.join(output, files.WORK_FOLDER)
-    if files.exists(report_path(work, index)):
-        return _read_report(work, index)
+    finished = _read_report(output, index)
+    if finished:
+        return finished
     rows: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
     file_name = shard_file(CLIPS_STORE, CLIPS_SPLIT, index, shards)
     with ExitStack() as stack:
         sources, listed = _read_index(stack, spills, rejects)
-        writer = ShardWriter(stack.enter_context(files.published(files.join(output, file_name))), file_name, CLIPS_SPLIT)
+        file = stack.enter_context(files.published(files.join(output, file_name)))
+        writer = ShardWriter(file, file_name, CLIPS_SPLIT)
         for source, clip in _usable_clips(sources, rejects):
             writer.write(_encode(source, clip))
             split = _split_of(source, listed)
@@ -105,14 +109,22 @@ def seal(index: int, spills: list[Spill], output: str, shards: int) -> SealedSha
     files.write_table(part_path(work, "rejects", index), pa.Table.from_pylist(rejects, REJECTS_SCHEMA))
     bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
     example = f"{bad[0]['path']}: {bad[0]['reason']} ({bad[0]['detail']})" if bad else ""
-    sealed = SealedShard(index, writer.shard(), len(bad), example)
+    used = sum(row["recording"] is None for row in rows)
+    sealed = SealedShard(index, writer.shard(), used, len(bad), example)
     files.write_text(report_path(work, index), files.to_json(asdict(sealed)))
     return sealed
 
 
-def _read_report(work: str, index: int) -> SealedShard:
-    content = files.read_json(report_path(work, index))
-    return SealedShard(**{**content, "shard": Shard(**content["shard"])})
+def _read_report(output: str, index: int) -> SealedShard | None:
+    """The report of a finished shard, or None where there is none or its file is gone."""
+    place = report_path(files.join(output, files.WORK_FOLDER), index)
+    if not files.exists(place):
+        return None
+    content = files.read_json(place)
+    shard = Shard(**content["shard"])
+    if not files.has_size(files.join(output, shard.file), shard.bytes):
+        return None
+    return SealedShard(**{**content, "shard": shard})
 
 
 def _read_index(
@@ -186,7 +198,7 @@ def _encode(source: _Source, clip: _Clip) -> bytes:
 
 
 def _split_of(source: _Source, listed: dict[tuple[int, str], SplitName]) -> SplitName | None:
-    """The official split: an archive's lists where it has them, else the official function; the test archive is test."""
+    """The official split: an archive's lists where it has them, else the official function; brought clips are test."""
     if source.header["kind"] == "silence":
         return None
     if source.header["id"].startswith((f"{SILENCE}/", f"{UNKNOWN}/")):
@@ -226,6 +238,4 @@ def _reject(path: str, reason: str, detail: str, source: Spill) -> dict[str, Any
 def share_of_rejects(sealed: list[SealedShard]) -> tuple[int, int]:
     """Unusable files, and all files that were to become clips."""
     rejected = sum(each.rejected for each in sealed)
-    return rejected, rejected + sum(each.shard.records for each in sealed)
-
-
+    return rejected, rejected + sum(each.used for each in sealed)

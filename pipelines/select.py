@@ -1,6 +1,6 @@
 """The stage `select`: from the catalogue to a task's table of (id, label, split), without touching audio.
 
-    row groups → facts → counts → sample sizes → rank thresholds → chosen rows → one table with a row group per shard
+Row groups → facts → counts → sample sizes → rank thresholds → chosen rows → one table with a row group per shard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import apache_beam as beam
 import click
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import command
 import params
@@ -100,8 +99,8 @@ class Rows(beam.DoFn):
 
     def read(self, index: int) -> list[dict[str, Any]]:
         """The rows of a row group, only the columns that selection needs."""
-        with files.open_for_reading(self._catalog) as file:
-            table = pq.ParquetFile(file).read_row_group(index, columns=list(CATALOG_COLUMNS))
+        with files.open_table(self._catalog) as file:
+            table = file.read_row_group(index, columns=list(CATALOG_COLUMNS))
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
@@ -239,8 +238,8 @@ def read_description(selection: str) -> dict[str, Any]:
     """
     if not files.exists(selection):
         raise DataError(f"{selection} is missing: run `python -m pipelines.select` first")
-    with files.open_for_reading(selection) as file:
-        metadata = pq.read_schema(file).metadata or {}
+    with files.open_table(selection) as file:
+        metadata = file.schema_arrow.metadata or {}
     if SELECTION_KEY not in metadata:
         raise DataError(f"{selection} is not a selection: run `python -m pipelines.select` again")
     description: dict[str, Any] = json.loads(metadata[SELECTION_KEY])
@@ -261,8 +260,10 @@ def select_clips(clips: str, output: str, select: Select, beam_options: tuple[st
     """
     clips_sha256 = files.manifest_sha256(clips)
     catalog = files.join(clips, CATALOG_FILE)
-    with files.open_for_reading(catalog) as file:
-        groups = pq.ParquetFile(file).num_row_groups
+    with files.open_table(catalog) as file:
+        groups = file.num_row_groups
+    if files.is_folder(output):
+        raise DataError(f"{output} is a folder, expected the name of the file to write")
     work = f"{output}.parts"
     files.remove([work, output])
 
@@ -282,7 +283,7 @@ def select_clips(clips: str, output: str, select: Select, beam_options: tuple[st
         thresholds = beam.pvalue.AsDict(
             indices
             | "Rank" >> beam.ParDo(RankCandidates(catalog, select), facts, counts)
-            | beam.CombinePerKey(LowestRanks())
+            | beam.CombinePerKey(LowestRanks())  # type: ignore[no-untyped-call]
             | beam.MapTuple(lambda group, kept: (group, threshold(kept[1], kept[0])))
         )
         chosen = beam.pvalue.AsSingleton(

@@ -1,6 +1,7 @@
-"""Unsorted intermediate files between reading an archive and writing shards: entries that can be indexed without loading.
+"""Unsorted intermediate files between reading an archive and writing shards: entries indexed without loading them.
 
-An entry is the CRC-32C of what follows the lengths, the two lengths (each 4 bytes, little-endian), a JSON header and data.
+An entry is the CRC-32C of what follows the lengths, the two lengths (each 4 bytes, little-endian), a JSON header and
+data.
 """
 
 from __future__ import annotations

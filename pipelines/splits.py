@@ -1,4 +1,4 @@
-"""Which split a clip belongs to, as a pure function of its name: the official division, or a salted hash of the speaker."""
+"""Which split a clip belongs to, by its name alone: the official division, or a salted hash of the speaker."""
 
 from __future__ import annotations
 

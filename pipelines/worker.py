@@ -1,4 +1,4 @@
-"""A worker process of the local runner: Beam's own worker, whose log goes to the main process and not to the terminal."""
+"""A worker process of the local runner: Beam's own worker, which logs to the main process, not to the terminal."""
 
 import logging
 import sys

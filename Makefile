@@ -1,0 +1,48 @@
+# Sets up the virtual environment and runs the chain, the tests and the checks; `make help` lists the targets.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.8
+VENV := .venv
+BIN := $(VENV)/bin
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help repro test test-slow check benchmark lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+repro: $(VENV)/run ## run the whole chain on the corpus of params.yaml and print what came out
+	python -m reproduce
+
+test: $(VENV)/dev ## the quick tests
+	python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-slow: $(VENV)/dev ## the tests that take longer
+	python -m pytest -m slow -n 2 --dist loadfile
+
+check: $(VENV)/dev ## lint, format and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
+	python -m benchmarks.pipelines $(ARCHIVE) --clips $(CLIPS)
+
+lock: ## pin all dependencies anew
+	uv pip compile --quiet --upgrade requirements.in --no-annotate --no-header --output-file requirements.txt
+	uv pip compile --quiet --upgrade requirements-dev.in --no-annotate --no-header --output-file requirements-dev.txt
+
+clean: ## remove data, models and results, but not the cache of DVC
+	rm -rf data models evaluation
+
+$(VENV)/run: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python --requirement requirements.txt
+	touch $@
+
+$(VENV)/dev: $(VENV)/run requirements-dev.txt
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python --requirement requirements-dev.txt
+	touch $@

@@ -1,0 +1,70 @@
+"""Fixtures: a small corpus, and the stores that the real stages make of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from corpus_tools import Outcome, corpus_files, run_stage, tar_gz, write_parameters, write_raw
+
+import command
+
+ONE_WORKER = "--direct_num_workers=1"
+
+
+@pytest.fixture(scope="session")
+def small_archive() -> bytes:
+    """The small corpus as a .tar.gz."""
+    return tar_gz(corpus_files())
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_archive: bytes) -> Path:
+    """A folder in which ingest, select and extract (view mfcc) have run on the small corpus; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_parameters(folder)
+    write_raw(folder / "raw", {"small.tar.gz": small_archive})
+    for stage, *arguments in (
+        ("ingest", "raw", "clips"),
+        ("select", "clips", "selection.parquet"),
+        ("extract", "clips", "selection.parquet", "features/mfcc"),
+    ):
+        outcome = run_stage(folder, stage, *arguments, ONE_WORKER)
+        assert outcome.code == 0, outcome.stderr
+    return folder
+
+
+Call = Callable[..., Outcome]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run a stage's command line in this process, which saves the start: `call(folder, "ingest", "raw", "clips")`."""
+
+    def run(folder: Path, stage: str, *arguments: str) -> Outcome:
+        main = importlib.import_module(f"pipelines.{stage}").main
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
+        monkeypatch.setattr(sys, "argv", [f"pipelines.{stage}", *arguments, ONE_WORKER])
+        capfd.readouterr()
+        try:
+            command.run(main)
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Outcome(code, capfd.readouterr().err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_archive() -> Path:
+    """The archive of real clips that SPEECH_COMMANDS_ARCHIVE names."""
+    path = os.environ.get("SPEECH_COMMANDS_ARCHIVE")
+    if not path:
+        pytest.skip("SPEECH_COMMANDS_ARCHIVE does not name an archive of real clips")
+    return Path(path)

@@ -1,0 +1,1 @@
+"""How shards become a model and a number: the stages train and evaluate."""
