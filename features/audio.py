@@ -46,7 +46,7 @@ class Recording(NamedTuple):
 
 
 def decode_wav(data: bytes) -> Recording:
-    """Decode a WAVE file: PCM of 8, 16, 24 or 32 bits, float, A-law, mu-law, also EXTENSIBLE; any channels; 4 to 192 kHz.
+    """Decode a WAVE file: PCM of 8 to 32 bits, float, A-law, mu-law, also EXTENSIBLE; any channels; 4 to 192 kHz.
 
     Channels are averaged. Other rates are resampled to 16 kHz. A data chunk cut short by the end of the file is damage:
     lengths in the header are compared with the bytes that are there, never trusted.
@@ -86,10 +86,6 @@ def _decode_any(data: bytes) -> Recording:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             rate_hz = file.samplerate
-            if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-                raise AudioError(
-                    "sample_rate", f"sample rate {rate_hz} Hz is not in {LOWEST_RATE_HZ}..{HIGHEST_RATE_HZ} Hz"
-                )
             channels = file.read(dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise AudioError("undecodable", f"libsndfile: {error}") from error
@@ -111,7 +107,7 @@ def _check_chunks(data: bytes) -> None:
         name = data[position : position + 4]
         (size,) = struct.unpack_from("<I", data, position + 4)
         seen.add(name)
-        if name == b"fmt ":
+        if name == b"fmt " and position + 8 + size <= len(data):
             _check_format(data[position + 8 : position + 8 + size])
         if name == b"data":
             if size == 0:
@@ -129,7 +125,9 @@ def _check_chunks(data: bytes) -> None:
 def _check_format(chunk: bytes) -> None:
     if len(chunk) < 16:
         raise AudioError("undecodable", f"format chunk of {len(chunk)} bytes, expected 16 or more")
-    (encoding,) = struct.unpack_from("<H", chunk)
+    encoding, _, rate_hz = struct.unpack_from("<HHI", chunk)
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError("sample_rate", f"sample rate {rate_hz} Hz, expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz")
     if encoding == _EXTENSIBLE and len(chunk) >= 26:
         (encoding,) = struct.unpack_from("<H", chunk, 24)
     if encoding not in _ENCODINGS:

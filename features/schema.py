@@ -217,10 +217,6 @@ def _decode_value(field: Field, found: tuple[int, memoryview]) -> Value:
 def _tensorflow_feature(field: Field) -> tf.io.FixedLenFeature:
     import tensorflow as tf
 
-    match field.kind:
-        case "float32":
-            return tf.io.FixedLenFeature(field.shape, tf.float32)
-        case "integer" | "label":
-            return tf.io.FixedLenFeature((), tf.int64)
-        case _:
-            return tf.io.FixedLenFeature((), tf.string)
+    if field.kind == "float32":
+        return tf.io.FixedLenFeature(field.shape, tf.float32)
+    return tf.io.FixedLenFeature((), tf.int64 if field.kind in ("integer", "label") else tf.string)

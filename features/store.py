@@ -196,7 +196,7 @@ class Store:
         """Stream a split with tf.data: shards interleaved, records shuffled, batched, then parsed.
 
         Args:
-            split: "train", "validation" or "test"; "all" for a store of clips.
+            split: "train", "validation" or "test"; "unsplit" for a store of clips.
             batch_size: records a batch; the last one of an epoch may be smaller.
             shuffle_buffer: records to shuffle among; 0 keeps the order of the shards.
             seed: makes the order the same in each run; each epoch still has an order of its own.
@@ -219,15 +219,18 @@ class Store:
         spec = RecordSpec(tuple(each for each in self.record.fields if each.name in names))
         files = tf.data.Dataset.from_tensor_slices([f"{self.path}/{shard.file}" for shard in shards])
         if shuffle_buffer:
-            files = files.shuffle(len(shards), seed=seed)
-        records = files.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=_INTERLEAVED_SHARDS if shuffle_buffer else 1,
-            num_parallel_calls=_INTERLEAVED_SHARDS if shuffle_buffer else None,
-            deterministic=seed is not None or not shuffle_buffer,
-        )
-        if shuffle_buffer:
-            records = records.shuffle(shuffle_buffer, seed=seed)
+            records = (
+                files.shuffle(len(shards), seed=seed)
+                .interleave(
+                    tf.data.TFRecordDataset,
+                    cycle_length=_INTERLEAVED_SHARDS,
+                    num_parallel_calls=_INTERLEAVED_SHARDS,
+                    deterministic=seed is not None,
+                )
+                .shuffle(shuffle_buffer, seed=seed)
+            )
+        else:
+            records = files.flat_map(tf.data.TFRecordDataset)
         if repeat:
             records = records.repeat()
         return records.batch(batch_size).map(spec.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -1,4 +1,4 @@
-"""The stage `corpus`: puts the raw archive in place, synthesised, downloaded and checked, or copied from a local file."""
+"""The stage `corpus`: puts the raw archive in place, be it synthesised, downloaded and checked, or a local file."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Source:
 
     @property
     def kind(self) -> str:
-        """ "synthetic", the name of an official release, or "local"."""
+        """How corpus.json names it: "synthetic", the name of an official release, or "local"."""
         return self.given if self.given == SYNTHETIC or self.given in RELEASES[self.role] else "local"
 
 
@@ -132,7 +132,7 @@ def clear(folder: Path, wanted: Iterable[str]) -> None:
     """
     kept = _with_parts(wanted)
     released = [release.file for by_name in RELEASES.values() for release in by_name.values()]
-    known = _with_parts([SYNTHETIC_FILE, *released, *_listed(folder)]) | {CORPUS_FILE}
+    known = _with_parts([CORPUS_FILE, SYNTHETIC_FILE, *released, *_listed(folder)])
     superfluous = [path for path in sorted(folder.iterdir()) if path.name not in kept and not path.name.startswith(".")]
     for path in superfluous:
         if path.name not in known:

@@ -24,6 +24,7 @@ _FIRST_PAUSE_S = 0.5
 _TIMEOUTS_S = (10, 60)  # to connect, and between two packets
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 _BLOCK_BYTES = 1 << 20
+_PACKET_BYTES = 1 << 16  # what is lost of the last packet when a connection breaks
 _OTHER_WAYS = (
     "run the command again, or set corpus.source in params.yaml to synthetic or to a local .tar.gz "
     "(for the test archive, corpus.test_source to null or to a local .tar.gz)"
@@ -75,7 +76,8 @@ def fetch(release: Release, folder: Path, base: str = ADDRESS_BASE, first_pause_
     if (digest := sha256(part)) != release.sha256:
         part.unlink()
         raise DataError(
-            f"the download of {base}{release.file} has SHA-256 {digest}, expected {release.sha256}, and was deleted: {_OTHER_WAYS}"
+            f"the download of {base}{release.file} has SHA-256 {digest}, expected {release.sha256}; it was deleted: "
+            f"{_OTHER_WAYS}"
         )
     os.replace(part, target)
     return target
@@ -121,7 +123,7 @@ def _append(part: Path, address: str, total: int) -> None:
             file.truncate(start)
             file.seek(start)
             bar.update(start)
-            for block in response.iter_content(_BLOCK_BYTES):
+            for block in response.iter_content(_PACKET_BYTES):
                 file.write(block)
                 bar.update(len(block))
                 if file.tell() > total:

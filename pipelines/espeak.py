@@ -74,14 +74,17 @@ def speak(engine: Engine, voice: str, utterances: Sequence[Utterance]) -> list[b
     """
     request = {"library": str(engine.library), "voice": voice, "utterances": [asdict(one) for one in utterances]}
     # The library cuts paths off at 160 characters: it gets its data folder as the working directory, by a short name.
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        cwd=engine.data,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            cwd=engine.data,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SpeechError(f"no answer within {TIMEOUT_S} s") from error
     if done.returncode:
         raise SpeechError(done.stderr.decode(errors="replace").strip() or f"stopped with code {done.returncode}")
     return list(_unpack(done.stdout))

@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from command import progress_bar
+from features.errors import DataError
 
 _POLL_SECONDS: Final = 0.5
 
@@ -25,7 +26,7 @@ def _runner_and_options(
     arguments: tuple[str, ...], default_workers: int | None
 ) -> tuple[PipelineRunner | None, PipelineOptions]:
     """The runner, or None where the options name one or tell how Beam's local runner is to run, and the options."""
-    options = PipelineOptions(list(arguments))
+    options = _options(arguments)
     direct = options.view_as(DirectOptions)
     workers = direct.direct_num_workers
     if not any(argument.startswith("--direct_num_workers") for argument in arguments):
@@ -38,6 +39,15 @@ def _runner_and_options(
         return FnApiRunner(), options
     command = SubprocessSDKEnvironment.from_command_string(f"{sys.executable} -m pipelines.worker")
     return FnApiRunner(default_environment=command), options
+
+
+def _options(arguments: tuple[str, ...]) -> PipelineOptions:
+    options = PipelineOptions(list(arguments))
+    known = options.get_all_options(drop_default=True)
+    unknown = sorted(set(options.get_all_options(drop_default=True, retain_unknown_options=True)) - set(known))
+    if unknown:
+        raise DataError(f"--{', --'.join(unknown)}: no such option of this command or of Beam; mend its spelling")
+    return options
 
 
 def run(

@@ -22,7 +22,7 @@ from pipelines.shards import ShardWriter, digest, shard_file
 from pipelines.splits import SplitName, official_split
 
 CLIPS_STORE = "clips"
-CLIPS_SPLIT = "all"
+CLIPS_SPLIT = "unsplit"
 
 
 @dataclass(frozen=True)

@@ -213,10 +213,10 @@ def clips(takes: Sequence[Take], seed: int) -> Iterator[tuple[Take, acoustics.Pc
 
 
 def _speak(speaker: Speaker, utterances: Sequence[espeak.Utterance]) -> list[acoustics.Signal]:
-    engine = espeak.Engine(Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path()))
     try:
+        engine = espeak.Engine(Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path()))
         spoken = espeak.speak(engine, speaker.voice, utterances)
-    except (espeak.SpeechError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         raise DataError(f"eSpeak NG does not work: {error}; install the package espeakng-loader again") from error
     return [acoustics.voice(pcm, espeak.SAMPLE_RATE_HZ * speaker.size) for pcm in spoken]
 

@@ -8,12 +8,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from corpus_tools import Outcome, corpus_files, run_stage, tar_gz, write_parameters, write_raw
 
 import command
 
 ONE_WORKER = "--direct_num_workers=1"
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

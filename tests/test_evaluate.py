@@ -104,8 +104,6 @@ def test_figures_by_hand() -> None:
 def test_tables_for_plots_hold_each_clip_epoch_and_class(out: Path) -> None:
     assert len(rows(out / "confusion.csv")) == COUNTS["test"]
     assert {row["actual"] for row in rows(out / "confusion.csv")} == set(CLASSES)
-    curves = rows(out / "curves.csv")
-    assert [(row["epoch"], row["split"]) for row in curves[:1] + curves[-1:]] == [("1", "train"), ("6", "validation")]
     counted = rows(out / "class_counts.csv")
     for split, clips in COUNTS.items():
         assert sum(int(row["clips"]) for row in counted if row["split"] == split) == clips

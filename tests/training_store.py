@@ -113,7 +113,7 @@ def clip_store(folder: Path, counts: Mapping[str, int] = COUNTS) -> Store:
         source=SOURCE,
         parameters={},
         code_version="1",
-        shards=tuple(_write(folder, "clips", "all", CLIP_RECORD, records)),
+        shards=tuple(_write(folder, "clips", "unsplit", CLIP_RECORD, records)),
     )
     return _finish(folder, manifest, None)
 

@@ -70,7 +70,7 @@ def evaluate(
     history = read_history(model / HISTORY_FILE)
     counts = {split: class_counts(store, split) for split in _SPLITS}
     folder.mkdir(parents=True, exist_ok=True)
-    figures = write_outputs(folder, predictions, history, counts)
+    figures = write_outputs(folder, predictions, counts)
     write_report(folder, info, figures, predictions, history, counts, clips, views, numbers.worst_errors)
     return figures
 

@@ -21,7 +21,6 @@ from training.metrics import Confusion, Roc, roc, wilson_interval
 METRICS_FILE: Final = "metrics.json"
 CONFUSION_FILE: Final = "confusion.csv"
 ROC_FILE: Final = "roc_unknown.csv"
-CURVES_FILE: Final = "curves.csv"
 COUNTS_FILE: Final = "class_counts.csv"
 PREDICTIONS_FILE: Final = "predictions.parquet"
 
@@ -107,15 +106,12 @@ def metrics(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def write_outputs(
-    folder: Path, predictions: Predictions, history: Sequence[Mapping[str, str]], counts: Mapping[str, Sequence[int]]
-) -> dict[str, Any]:
+def write_outputs(folder: Path, predictions: Predictions, counts: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """Write all files but the report.
 
     Args:
         folder: where to write; it exists.
         predictions: what the model said of the test clips.
-        history: rows of the model's history.csv.
         counts: for each split, the clips of each class.
 
     Returns:
@@ -126,7 +122,6 @@ def write_outputs(
     pairs = ((names[a], names[p]) for a, p in zip(predictions.labels, predictions.predictions, strict=True))
     write_csv(folder / CONFUSION_FILE, ("actual", "predicted"), pairs)
     write_csv(folder / ROC_FILE, ("fpr", "tpr", "threshold"), _points(predictions.unknown_roc))
-    write_csv(folder / CURVES_FILE, ("epoch", "split", "loss", "accuracy"), _curves(history))
     rows = ((split, name, count) for split in counts for name, count in zip(names, counts[split], strict=True))
     write_csv(folder / COUNTS_FILE, ("split", "class", "clips"), rows)
     write_predictions(folder / PREDICTIONS_FILE, predictions)
@@ -139,12 +134,6 @@ def _points(curve: Roc | None) -> Iterable[tuple[float, float, float]]:
         return ()
     thresholds = np.where(np.isinf(curve.threshold), 1.0, curve.threshold)
     return zip(curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist(), thresholds.tolist(), strict=True)
-
-
-def _curves(history: Sequence[Mapping[str, str]]) -> Iterable[tuple[str, str, str, str]]:
-    for split, prefix in (("train", ""), ("validation", "val_")):
-        for row in history:
-            yield row["epoch"], split, row[f"{prefix}loss"], row[f"{prefix}accuracy"]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

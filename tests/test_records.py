@@ -1,0 +1,88 @@
+"""TFRecord files have the bytes that TensorFlow writes, and no damage to them goes unseen."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import DataError
+from features.records import LONGEST_RECORD_BYTES, RecordWriter, frame, masked_crc32c, read_records
+
+RECORDS = [b"", b"a", b"some data", bytes(range(40))]
+
+
+def written(records: list[bytes]) -> bytes:
+    file = io.BytesIO()
+    writer = RecordWriter(file)
+    for record in records:
+        writer.write(record)
+    content = file.getvalue()
+    assert (writer.records, writer.bytes) == (len(records), len(content))
+    assert writer.sha256 == hashlib.sha256(content).hexdigest()
+    return content
+
+
+def read(content: bytes) -> list[bytes]:
+    return list(read_records(io.BytesIO(content), "the file"))
+
+
+def test_the_file_is_byte_for_byte_tensorflows(tmp_path: Path) -> None:
+    path = str(tmp_path / "file")
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in [*RECORDS, b"x" * 100_000]:
+            writer.write(record)
+    assert Path(path).read_bytes() == written([*RECORDS, b"x" * 100_000])
+
+
+def test_tensorflow_reads_what_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(written(RECORDS))
+    assert list(tf.data.TFRecordDataset(str(tmp_path / "file")).as_numpy_iterator()) == RECORDS
+
+
+@given(st.lists(st.binary(max_size=50), max_size=5))
+def test_what_is_written_is_read(records: list[bytes]) -> None:
+    assert read(written(records)) == records
+
+
+def test_a_file_of_no_records_is_empty() -> None:
+    assert written([]) == b"" and read(b"") == []
+
+
+def test_the_checksum_is_that_of_rfc_3720_masked() -> None:
+    """RFC 3720, B.4: the CRC-32C of 32 zero bytes is aa36918a when written little-endian."""
+    crc = 0x8A9136AA
+    rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
+    assert masked_crc32c(bytes(32)) == (rotated + 0xA282EAD8) % 2**32
+
+
+def test_every_flipped_bit_is_found() -> None:
+    content = written(RECORDS)
+    for place in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            with pytest.raises(DataError, match="the file"):
+                read(bytes(damaged))
+
+
+def test_every_cut_inside_a_record_is_found_and_others_give_the_records_before() -> None:
+    content = written(RECORDS)
+    borders = [sum(len(frame(record)) for record in RECORDS[:count]) for count in range(len(RECORDS) + 1)]
+    for length in range(len(content)):
+        if length in borders:
+            assert read(content[:length]) == RECORDS[: borders.index(length)]
+            continue
+        with pytest.raises(DataError, match="the file ends inside"):
+            read(content[:length])
+
+
+def test_a_length_beyond_reason_is_refused_before_memory_is_taken() -> None:
+    header = (LONGEST_RECORD_BYTES + 1).to_bytes(8, "little")
+    with pytest.raises(DataError, match="bytes, more than"):
+        read(header + masked_crc32c(header).to_bytes(4, "little"))
