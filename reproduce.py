@@ -51,7 +51,7 @@ def result_line(model: str, metrics: dict[str, float]) -> str:
     low, high = metrics["accuracy_low"], metrics["accuracy_high"]
     return (
         f"{model}: accuracy {metrics['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}) "
-        f"on N = {metrics['n']} test clips"
+        f"on N = {metrics['clips']} test clips"
     )
 
 
@@ -63,9 +63,9 @@ def main(dvc_options: tuple[str, ...]) -> None:
     exit_code, seconds = timed_repro(dvc_options)
     if exit_code:
         raise DataError(f"dvc repro ended with exit code {exit_code}: its last lines say why")
-    rows = [(stage, f"{value:.0f}") for stage, value in seconds.items()]
+    rows = [*seconds.items(), ("all", sum(seconds.values()))]
     click.echo()
-    click.echo(tabulate([*rows, ("all", f"{sum(seconds.values()):.0f}")], headers=("stage", "seconds"), disable_numparse=True))
+    click.echo(tabulate(rows, headers=("stage", "seconds"), floatfmt=".0f"))
     for model in models:
         folder = Path("evaluation") / model
         click.echo(f"\n{result_line(model, json.loads((folder / 'metrics.json').read_text()))}")

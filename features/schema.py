@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -65,7 +66,7 @@ class RecordSpec:
         Raises:
             ValueError: a value is missing or has another shape or dtype.
         """
-        entries = b"".join(_field(1, _entry(field, values[field.name])) for field in self.fields)
+        entries = b"".join(_entry(field, values[field.name]) for field in self.fields)
         return _field(1, entries)
 
     def decode(self, record: bytes) -> dict[str, Value]:
@@ -148,8 +149,17 @@ def _field(number: int, payload: bytes) -> bytes:
 
 def _entry(field: Field, value: Value) -> bytes:
     """One entry of the map from feature name to feature."""
-    values = _field(1, _payload(field, value))
-    return _field(1, field.name.encode()) + _field(2, _field(_LIST_OF_KIND[field.kind], values))
+    payload = _payload(field, value)
+    return _entry_head(field, len(payload)) + payload
+
+
+@lru_cache(maxsize=1024)
+def _entry_head(field: Field, payload_bytes: int) -> bytes:
+    """All of an entry before its payload, which depends on the payload's size alone."""
+    payload = bytes(payload_bytes)
+    values = _field(_LIST_OF_KIND[field.kind], _field(1, payload))
+    entry = _field(1, _field(1, field.name.encode()) + _field(2, values))
+    return entry[: len(entry) - payload_bytes]
 
 
 def _payload(field: Field, value: Value) -> bytes:

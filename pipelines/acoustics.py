@@ -63,7 +63,7 @@ def draw_place(rng: np.random.Generator) -> Place:
     taps = int(_seconds(rng.uniform(0.02, 0.12)))
     decay = 10 ** (-3 * np.arange(taps) / taps)
     echoes = rng.uniform(-1, 1, taps) * decay
-    echoes *= _amplitude(rng.uniform(-26, -10)) / np.sqrt(np.sum(echoes**2))
+    echoes *= _amplitude(rng.uniform(-30, -14)) / np.sqrt(np.sum(echoes**2))
     echoes[0] = 1
     low_pass = signal.butter(2, rng.uniform(3500, 7500), fs=SAMPLE_RATE_HZ)
     high_pass = signal.butter(1, rng.uniform(40, 250), "highpass", fs=SAMPLE_RATE_HZ)
@@ -87,7 +87,7 @@ def draw_staging(rng: np.random.Generator, word_samples: int, short: bool) -> St
         start = min(int(_seconds(rng.uniform(0.01, 0.2))), slack)
         samples = min(start + word_samples + int(_seconds(rng.uniform(0.02, 0.12))), CLIP_SAMPLES)
     else:
-        start, samples = int(rng.uniform(0.35, 0.65) * slack), CLIP_SAMPLES
+        start, samples = int(rng.uniform(0.4, 0.6) * slack), CLIP_SAMPLES
     peak, noise_ratio = _amplitude(rng.uniform(-16, -3)), _amplitude(-rng.uniform(30, 55))
     return Staging(samples=samples, start=start, peak=peak, noise_ratio=noise_ratio)
 

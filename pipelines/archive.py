@@ -17,6 +17,7 @@ from features.errors import DataError
 LARGEST_MEMBER_BYTES: Final = 1 << 28
 _BLOCK_BYTES: Final = 512
 _CHUNK_BYTES: Final = 1 << 20
+_TAR_BUFFER_BYTES: Final = 1 << 16  # tarfile copies its buffer at every read
 _REPORT_BYTES: Final = 8 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -89,7 +90,7 @@ def read_members(
         on_progress: called now and then with the compressed bytes read so far.
 
     Yields:
-        The members in the archive's order, without folders. Bytes of a name that are not UTF-8 are escaped.
+        The members in the archive's order, without folders. Bytes of a name that are not UTF-8 become U+FFFD.
 
     Raises:
         DataError: it is not a gzip file, damaged, cut short, or another file than expected.
@@ -113,7 +114,7 @@ def _members(raw: _Hashing, name: str) -> Iterator[Member]:
     with igzip_threaded.open(raw, "rb", threads=1) as unpacked:  # type: ignore[no-untyped-call]
         stream = _Unpacked(unpacked)
         with tarfile.open(  # type: ignore[call-overload]
-            fileobj=stream, mode="r|", bufsize=_CHUNK_BYTES, encoding="utf-8", errors="backslashreplace"
+            fileobj=stream, mode="r|", bufsize=_CHUNK_BYTES, encoding="utf-8", errors="replace"
         ) as archive:
             for header in archive:
                 archive.members = []  # tarfile keeps every header otherwise

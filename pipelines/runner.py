@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -37,8 +38,8 @@ def _runner_and_options(
     direct.direct_num_workers = workers
     if workers == 1:
         return FnApiRunner(), options
-    command = SubprocessSDKEnvironment.from_command_string(f"{sys.executable} -m pipelines.worker")
-    return FnApiRunner(default_environment=command), options
+    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker {os.getpid()}"
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command)), options
 
 
 def _options(arguments: tuple[str, ...]) -> PipelineOptions:

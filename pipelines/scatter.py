@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from features.audio import AudioError, decode_wav
@@ -133,7 +133,7 @@ def _entries(member: Member, config: Ingest) -> Iterator[tuple[dict[str, Any], b
         case _ if member.data is None:
             yield _reject(member, "not_a_file", "it is a link or a device, expected a regular file")
         case Utterance() as utterance:
-            yield {"kind": "utterance", **asdict(utterance)}, member.data
+            yield {"kind": "utterance", **vars(utterance)}, member.data
         case Background(recording):
             yield from _silence_entries(recording, member, member.data, config)
         case SplitList(split):
@@ -156,5 +156,5 @@ def _silence_entries(
     if decoded.samples.size < CLIP_SAMPLES:
         yield _reject(member, "too_short", f"{decoded.samples.size} samples, a silence clip has {CLIP_SAMPLES}")
     for clip in cut(recording, decoded.samples, config.silence, config.seed):
-        header = {name: value for name, value in asdict(clip).items() if name != "samples"}
+        header = {name: value for name, value in vars(clip).items() if name != "samples"}
         yield {"kind": "silence", "rate": decoded.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()

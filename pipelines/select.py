@@ -52,10 +52,12 @@ class Facts:
     Attributes:
         words: the words spoken, and silence.
         test_archive: whether the official test archive is there.
+        damage: why a part of it can't be read, or None.
     """
 
     words: frozenset[str]
     test_archive: bool
+    damage: str | None = None
 
 
 def facts_of(rows: list[dict[str, Any]]) -> Facts:
@@ -69,11 +71,12 @@ def facts_of(rows: list[dict[str, Any]]) -> Facts:
 
 def merge_facts(parts: Iterable[Facts]) -> Facts:
     """The facts of several parts of a catalogue together."""
-    words: frozenset[str] = frozenset()
-    test_archive = False
-    for part in parts:
-        words, test_archive = words | part.words, test_archive or part.test_archive
-    return Facts(words, test_archive)
+    parts = list(parts)
+    return Facts(
+        frozenset().union(*(part.words for part in parts)),
+        any(part.test_archive for part in parts),
+        min((part.damage for part in parts if part.damage), default=None),
+    )
 
 
 def merge_counts(parts: Iterable[Counts]) -> Counts:
@@ -105,7 +108,9 @@ class Rows(beam.DoFn):
         return rows
 
     def candidates(self, index: int, facts: Facts) -> Iterator[Candidate]:
-        """The clips of a row group that the task can use."""
+        """The clips of a row group that the task can use; none where the catalogue is damaged."""
+        if facts.damage:
+            return
         sources = Sources(frozenset(words_of(self._select, facts)), facts.test_archive)
         for row in self.read(index):
             found = candidate(row, self._select, sources)
@@ -114,10 +119,13 @@ class Rows(beam.DoFn):
 
 
 class FindFacts(Rows):
-    """Row group → its facts."""
+    """Row group → its facts, damage among them."""
 
     def process(self, index: int) -> Iterator[Facts]:
-        yield facts_of(self.read(index))
+        try:
+            yield facts_of(self.read(index))
+        except DataError as error:
+            yield Facts(frozenset(), False, str(error))
 
 
 class CountCandidates(Rows):
@@ -196,7 +204,9 @@ def part_path(work: str, index: int) -> str:
 
 
 def problem_of(select: Select, facts: Facts, chosen: Counts) -> str | None:
-    """Why a selection can't be used, or None: a word that the corpus lacks, or an empty split."""
+    """Why a selection can't be used, or None: a damaged catalogue, a word that the corpus lacks, or an empty split."""
+    if facts.damage:
+        return facts.damage
     absent = sorted(set(words_of(select, facts)) - facts.words)
     if absent:
         present = ", ".join(sorted(facts.words - {SILENCE}))

@@ -168,9 +168,9 @@ def _draw_speaker(voice: str, rng: np.random.Generator) -> Speaker:
     return Speaker(
         voice=voice,
         rate_wpm=int(rng.integers(120, 176)),
-        pitch=int(rng.integers(30, 71)),
-        pitch_range=int(rng.integers(30, 81)),
-        size=round(float(rng.uniform(0.95, 1.06)), 4),
+        pitch=int(rng.integers(38, 63)),
+        pitch_range=int(rng.integers(35, 67)),
+        size=round(float(rng.uniform(0.97, 1.04)), 4),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from corpus_tools import Outcome, corpus_files, run_stage, tar_gz, write_parameters, write_raw
+from corpus_tools import Outcome, corpus_files, tar_gz, write_parameters, write_raw
 
 import command
 
@@ -32,14 +32,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_archive: bytes) -> 
     folder = tmp_path_factory.mktemp("finished")
     write_parameters(folder)
     write_raw(folder / "raw", {"small.tar.gz": small_archive})
-    for stage, *arguments in (
-        ("ingest", "raw", "clips"),
-        ("select", "clips", "selection.parquet"),
-        ("extract", "clips", "selection.parquet", "features/mfcc"),
-    ):
-        outcome = run_stage(folder, stage, *arguments, ONE_WORKER)
-        assert outcome.code == 0, outcome.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        assert _run_here(patch, folder, "ingest", "raw", "clips") == 0
+        assert _run_here(patch, folder, "select", "clips", "selection.parquet") == 0
+        assert _run_here(patch, folder, "extract", "clips", "selection.parquet", "features/mfcc") == 0
     return folder
+
+
+def _run_here(patch: pytest.MonkeyPatch, folder: Path, stage: str, *arguments: str) -> int:
+    """Run a stage's command line in this process, which saves the start; its exit code."""
+    main = importlib.import_module(f"pipelines.{stage}").main
+    patch.chdir(folder)
+    patch.setenv("TF_USE_LEGACY_KERAS", "0")
+    patch.setattr(sys, "argv", [f"pipelines.{stage}", *arguments, ONE_WORKER])
+    try:
+        command.run(main)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 Call = Callable[..., Outcome]
@@ -47,19 +57,11 @@ Call = Callable[..., Outcome]
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run a stage's command line in this process, which saves the start: `call(folder, "ingest", "raw", "clips")`."""
+    """Run a stage's command line in this process: `call(folder, "ingest", "raw", "clips")`."""
 
     def run(folder: Path, stage: str, *arguments: str) -> Outcome:
-        main = importlib.import_module(f"pipelines.{stage}").main
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
-        monkeypatch.setattr(sys, "argv", [f"pipelines.{stage}", *arguments, ONE_WORKER])
         capfd.readouterr()
-        try:
-            command.run(main)
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = _run_here(monkeypatch, folder, stage, *arguments)
         return Outcome(code, capfd.readouterr().err)
 
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from features.audio import (
-    CLIP_SAMPLES,
     AudioError,
     Samples,
     apply_gain,
@@ -26,6 +24,7 @@ from features.audio import (
     pad_or_trim,
     peak_and_rms,
 )
+from features.views import CLIP_SAMPLES
 
 int16s = arrays.arrays(np.int16, st.integers(1, 300), elements=st.integers(-32768, 32767))
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -36,17 +35,25 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def riff(data: bytes, rate_hz: int = 16_000, channels: int = 1, bits: int = 16, encoding: int = PCM, **more: Any) -> bytes:
-    """A WAVE file by hand; `more`: extra bytes of the format chunk, and chunks before the data."""
+def riff(
+    data: bytes,
+    rate_hz: int = 16_000,
+    channels: int = 1,
+    bits: int = 16,
+    encoding: int = PCM,
+    extra: bytes = b"",
+    before: bytes = b"",
+) -> bytes:
+    """A WAVE file by hand; `extra` ends the format chunk, and the chunks of `before` stand before the data."""
     block = channels * bits // 8
     layout = struct.pack("<HHIIHH", encoding, channels, rate_hz, rate_hz * block, block, bits)
-    body = b"WAVE" + chunk(b"fmt ", layout + more.get("extra", b"")) + more.get("before", b"") + chunk(b"data", data)
+    body = b"WAVE" + chunk(b"fmt ", layout + extra) + before + chunk(b"data", data)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def by_soundfile(data: bytes) -> Samples:
     values, _ = soundfile.read(io.BytesIO(data), dtype="float64", always_2d=True)
-    return np.clip(np.rint(values.mean(axis=1) * 32768), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(values.mean(axis=1) * 32768), -32768, 32767), np.int16)
 
 
 def reason_of(data: bytes) -> str:

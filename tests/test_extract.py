@@ -1,4 +1,255 @@
-"""The stage `extract`, by its command line."""
+"""The stage `extract`, by its command line: each chosen clip's features once, in the split that was chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-def test_x(finished: Path) -> None:
-    pass
+
+import numpy as np
+import pytest
+from conftest import ONE_WORKER, Call
+from corpus_tools import (
+    contents,
+    environment,
+    parameters,
+    run_stage,
+    speakers,
+    tar_gz,
+    voice,
+    wav,
+    which_set,
+    write_parameters,
+    write_raw,
+)
+from test_ingest import assert_refused, clips_of, table
+
+import params
+from features import frontend
+from features.errors import DataError
+from features.store import Manifest, open_store
+from features.views import definition_hash, real_length
+from pipelines.featurise import Inputs, featurise, report_path
+
+SPLITS = ("train", "validation", "test")
+ARGUMENTS = ("clips", "selection.parquet", "features/mfcc")
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A folder with params.yaml, a finished clip store and its selection."""
+    write_parameters(tmp_path)
+    shutil.copytree(finished / "clips", tmp_path / "clips")
+    shutil.copy(finished / "selection.parquet", tmp_path)
+    return tmp_path
+
+
+def views(folder: Path) -> params.Extract:
+    return params.load(folder / "params.yaml").extract
+
+
+def test_the_store_holds_each_chosen_clip_once_with_its_label_and_split(finished: Path) -> None:
+    store = open_store(str(finished / "features" / "mfcc"))
+    found = {(r["id"], r["label"], split) for split in SPLITS for r in store.records(split)}
+    chosen = {(row["id"], row["label"], row["split"]) for row in table(finished / "selection.parquet")}
+    assert found == chosen and sum(store.counts.values()) == len(chosen)
+
+
+@pytest.mark.parametrize("name", ["mfcc", "logmel", "spectrogram", "waveform", "waveform_8khz"])
+def test_each_view_is_the_front_ends_output_for_the_clip(name: str, finished: Path, folder: Path, call: Call) -> None:
+    clips = clips_of(finished / "clips")
+    view = views(folder).views[name]
+    assert call(folder, "extract", "clips", "selection.parquet", f"features/{name}").code == 0
+    store = open_store(str(folder / "features" / name))
+    assert store.view == view and store.manifest.name == name
+    for split in SPLITS:
+        for record in store.records(split):
+            clip = clips[str(record["id"])]
+            tensor = record[store.tensor]
+            assert isinstance(tensor, np.ndarray)
+            assert np.array_equal(tensor, frontend.compute(view, clip["audio"][None])[0])
+            assert record["length"] == real_length(view, clip["length"])
+    if name == "mfcc":
+        assert contents(folder / "features" / name) == contents(finished / "features" / name)
+
+
+def test_two_workers_write_the_same_bytes(finished: Path, folder: Path) -> None:
+    outcome = run_stage(folder, "extract", *ARGUMENTS, "--direct_num_workers=2")
+    assert outcome.code == 0, outcome.stderr
+    assert contents(folder / "features" / "mfcc") == contents(finished / "features" / "mfcc")
+
+
+def test_the_statistics_are_numpys_over_the_train_split(finished: Path) -> None:
+    store = open_store(str(finished / "features" / "mfcc"))
+    values = np.concatenate([np.asarray(record["mfcc"], np.float64) for record in store.records("train")])
+    found = store.statistics
+    assert (found.clips, found.values) == (store.counts["train"], len(values))
+    assert np.allclose(found.mean, values.mean(axis=0), rtol=1e-9, atol=1e-9)
+    assert np.allclose(found.std, values.std(axis=0), rtol=1e-6)
+    assert np.array_equal(found.min, values.min(axis=0))
+    assert np.array_equal(found.max, values.max(axis=0))
+
+
+def test_the_manifest_says_what_the_store_was_made_from(finished: Path) -> None:
+    manifest = open_store(str(finished / "features" / "mfcc")).manifest
+    view = views(finished).views["mfcc"]
+    archive = (finished / "raw" / "small.tar.gz").read_bytes()
+    clips = (finished / "clips" / "manifest.json").read_bytes()
+    assert manifest.definition == parameters()["extract"]["views"]["mfcc"]
+    assert manifest.parameters["definition_sha256"] == definition_hash(view)
+    assert manifest.source["archives"][0]["sha256"] == hashlib.sha256(archive).hexdigest()
+    assert manifest.task["clips_manifest_sha256"] == hashlib.sha256(clips).hexdigest()
+    assert manifest.classes == ("_silence_", "_unknown_", "yes", "no")
+    for shard in manifest.shards:
+        content = (finished / "features" / "mfcc" / shard.file).read_bytes()
+        assert (shard.bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_a_clip_shard_of_which_nothing_was_chosen_makes_empty_shards(folder: Path, call: Call) -> None:
+    """With more shards than clips some are empty, and TensorFlow Datasets reads the store all the same."""
+    import tensorflow_datasets as tfds
+
+    write_parameters(folder, ingest__shards=64)
+    one_of_each_split = {which_set(who): who for who in speakers()}.values()
+    files = [(f"{word}/{who}_nohash_0.wav", wav(voice(1))) for who in one_of_each_split for word in ("yes", "no")]
+    write_raw(folder / "raw", {"a.tar.gz": tar_gz(files)})
+    for stage, *arguments in (
+        ("ingest", "raw", "clips"),
+        ("select", "clips", "selection.parquet"),
+        ("extract", *ARGUMENTS),
+    ):
+        outcome = call(folder, stage, *arguments)
+        assert outcome.code == 0, outcome.stderr
+    store = open_store(str(folder / "features" / "mfcc"))
+    assert len(store.shards("train")) == 64 and store.counts == {"train": 2, "validation": 2, "test": 2}
+    info = tfds.builder_from_directory(store.path).info
+    assert {name: split.num_examples for name, split in info.splits.items()} == store.counts
+
+
+def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
+    finished: Path, folder: Path, call: Call
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.extract", *ARGUMENTS, ONE_WORKER],
+        cwd=folder,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    output = folder / "features" / "mfcc"
+    while not list((output / "_work").glob("featurised-*.json")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reports = sorted((output / "_work").glob("featurised-*.json"))
+    done = [shard["file"] for path in reports for shard in json.loads(path.read_text())["shards"]]
+    assert done and not (output / "manifest.json").exists()
+    with pytest.raises(DataError, match="is not a finished store"):
+        open_store(str(output))
+    before = {name: (output / name).stat().st_mtime_ns for name in done}
+    (output / ".mfcc-train.tfrecord-00000-of-00003.0f.tmp").write_bytes(b"of a killed attempt")
+    assert call(folder, "extract", *ARGUMENTS).code == 0
+    assert {name: (output / name).stat().st_mtime_ns for name in done} == before
+    assert contents(output) == contents(finished / "features" / "mfcc")
+
+
+def test_a_finished_shard_is_kept_and_one_whose_file_is_gone_is_made_again(folder: Path) -> None:
+    view, output = views(folder).views["waveform"], str(folder / "out")
+    shards = [f"{folder}/clips/{shard.file}" for shard in open_store(str(folder / "clips")).manifest.shards]
+    inputs = Inputs(tuple(shards), str(folder / "selection.parquet"), output, "waveform")
+    first = featurise(1, inputs, view, lambda clips: clips)
+
+    def refuse(_: object) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+        raise AssertionError("computed again")
+
+    assert featurise(1, inputs, view, refuse).shards == first.shards
+    before = contents(folder / "out")
+    (folder / "out" / first.shards[0].file).unlink()
+    with pytest.raises(AssertionError, match="computed again"):
+        featurise(1, inputs, view, refuse)
+    assert featurise(1, inputs, view, lambda clips: clips).shards == first.shards
+    assert contents(folder / "out") == before
+    assert Path(report_path(f"{output}/_work", 1)).exists()
+
+
+def test_another_definition_replaces_the_store(finished: Path, folder: Path, call: Call) -> None:
+    shutil.copytree(finished / "features" / "mfcc", folder / "features" / "mfcc")
+    write_parameters(folder, extract__views__mfcc__coefficients=13)
+    assert call(folder, "extract", *ARGUMENTS).code == 0
+    store = open_store(str(folder / "features" / "mfcc"))
+    assert store.view is not None and store.view.shape == (98, 13)
+    assert {np.shape(r["mfcc"]) for split in SPLITS for r in store.records(split)} == {(98, 13)}
+
+
+def test_a_selection_of_other_clips_is_refused_and_the_store_before_kept(
+    finished: Path, folder: Path, call: Call
+) -> None:
+    shutil.copytree(finished / "features" / "mfcc", folder / "features" / "mfcc")
+    manifest = Manifest.from_json((folder / "clips" / "manifest.json").read_text(), "clips")
+    (folder / "clips" / "manifest.json").write_text(Manifest(**{**vars(manifest), "code_version": "other"}).to_json())
+    outcome = call(folder, "extract", *ARGUMENTS)
+    assert_refused(
+        outcome, "selection.parquet was made from other clips than clips: run `python -m pipelines.select` again"
+    )
+    assert contents(folder / "features" / "mfcc") == contents(finished / "features" / "mfcc")
+
+
+@pytest.mark.parametrize("damage", ["a bit", "cut at a record", "missing"])
+def test_a_damaged_clip_shard_is_one_clear_sentence_and_leaves_no_store(damage: str, folder: Path, call: Call) -> None:
+    shard = open_store(str(folder / "clips")).manifest.shards[1]
+    path = folder / "clips" / shard.file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    match damage:
+        case "a bit":
+            path.write_bytes(content)
+        case "cut at a record":
+            path.write_bytes(content[: len(content) // shard.records])
+        case _:
+            path.unlink()
+    outcome = call(folder, "extract", *ARGUMENTS)
+    assert_refused(outcome, f"clips/{shard.file}")
+    assert not {"manifest.json", "_work"} & {path.name for path in (folder / "features" / "mfcc").iterdir()}
+
+
+@pytest.mark.slow
+def test_a_damaged_clip_shard_ends_the_process_with_one_line_and_code_1(folder: Path) -> None:
+    shard = open_store(str(folder / "clips")).manifest.shards[0]
+    path = folder / "clips" / shard.file
+    path.write_bytes(path.read_bytes()[:-7])
+    assert_refused(run_stage(folder, "extract", *ARGUMENTS, ONE_WORKER), f"clips/{shard.file} ends inside the record")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "no selection", "a flipped bit"])
+def test_a_damaged_selection_is_one_clear_sentence(damage: str, folder: Path, call: Call) -> None:
+    path = folder / "selection.parquet"
+    content = bytearray(path.read_bytes())
+    match damage:
+        case "missing":
+            path.unlink()
+        case "cut":
+            path.write_bytes(content[:-50])
+        case "no selection":
+            shutil.copy(folder / "clips" / "catalog.parquet", path)
+        case _:
+            content[60] ^= 1
+            path.write_bytes(content)
+    assert_refused(call(folder, "extract", *ARGUMENTS), "selection.parquet")
+    assert not (folder / "features" / "mfcc" / "manifest.json").exists()
+
+
+def test_a_view_that_is_not_declared_is_refused_with_those_that_are(folder: Path, call: Call) -> None:
+    assert_refused(
+        call(folder, "extract", "clips", "selection.parquet", "features/plp"),
+        "features/plp: no view 'plp' in params.yaml; extract.views declares logmel, mfcc, spectrogram, waveform",
+    )
+
+
+def test_clips_that_are_not_finished_are_refused(folder: Path, call: Call) -> None:
+    (folder / "clips" / "manifest.json").unlink()
+    assert_refused(call(folder, "extract", *ARGUMENTS), "clips is not a finished store: it has no manifest.json")

@@ -27,7 +27,7 @@ FRAMES = {
     "40 ms by 40 ms, no overlap": (40, 40),
     "10 ms by 15 ms, with gaps": (10, 15),
 }
-MELS = {
+MELS: dict[str, dict[str, Any]] = {
     "40 bands": {"mel_bands": 40, "mel_low_hz": 20.0, "mel_high_hz": 7600.0, "mel_scale": "slaney"},
     "64 bands, htk": {"mel_bands": 64, "mel_low_hz": 0.0, "mel_high_hz": 8000.0, "mel_scale": "htk"},
     "20 bands, narrow": {"mel_bands": 20, "mel_low_hz": 300.0, "mel_high_hz": 3400.0, "mel_scale": "slaney"},

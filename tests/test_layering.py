@@ -15,7 +15,14 @@ FORBIDDEN = {
 }
 FILES = sorted(
     path
-    for pattern in ("*.py", "features/**/*.py", "pipelines/**/*.py", "training/**/*.py", "benchmarks/**/*.py", "tests/**/*.py")
+    for pattern in (
+        "*.py",
+        "features/**/*.py",
+        "pipelines/**/*.py",
+        "training/**/*.py",
+        "benchmarks/**/*.py",
+        "tests/**/*.py",
+    )
     for path in ROOT.glob(pattern)
 )
 

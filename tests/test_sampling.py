@@ -59,7 +59,9 @@ def rows(words: tuple[str, ...] = ("yes", "no", "cat", "dog"), clips: int = 3) -
 
 def choose(table: list[dict[str, Any]], select: Select, test_archive: bool = False) -> list[Candidate]:
     """The whole selection in one go, without Beam."""
-    words = tuple(word for word in task_classes(select.tasks[select.task], {r["word"] for r in table}) if word[0] != "_")
+    words = tuple(
+        word for word in task_classes(select.tasks[select.task], {r["word"] for r in table}) if word[0] != "_"
+    )
     found = [candidate(each, select, Sources(frozenset(words), test_archive)) for each in table]
     candidates = [each for each in found if each]
     sizes = sample_sizes(select, count_classes(candidates), words)
@@ -71,7 +73,9 @@ def choose(table: list[dict[str, Any]], select: Select, test_archive: bool = Fal
 
 
 @given(ranks, st.integers(0, 50), st.data())
-def test_the_lowest_ranks_are_those_of_a_global_sort_in_any_grouping(all_ranks: list[int], size: int, data: Any) -> None:
+def test_the_lowest_ranks_are_those_of_a_global_sort_in_any_grouping(
+    all_ranks: list[int], size: int, data: Any
+) -> None:
     combine = LowestRanks()  # type: ignore[no-untyped-call]
     accumulators = [combine.create_accumulator()]
     for rank in all_ranks:
@@ -131,7 +135,9 @@ def test_samples_are_those_of_lowest_rank() -> None:
 def test_another_seed_chooses_other_unknowns_and_the_same_words() -> None:
     one, other = ({each.id for each in choose(rows(), select_of(unknown=5, seed=seed))} for seed in (0, 1))
     assert one != other
-    assert {name for name in one if name[:3] in ("yes", "no/")} == {name for name in other if name[:3] in ("yes", "no/")}
+    assert {name for name in one if name[:3] in ("yes", "no/")} == {
+        name for name in other if name[:3] in ("yes", "no/")
+    }
 
 
 @pytest.mark.parametrize("method", ["official", "speaker"])

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from features.errors import DataError
 from features.metadata import features_json
 from features.schema import CLIP_RECORD, Field, RecordSpec, view_record
-from features.views import Mfcc, Spectrogram, Waveform
+from features.views import Mfcc, Spectrogram, View, Waveform
 
 SPEC = RecordSpec(
     (
@@ -55,7 +55,7 @@ MFCC = Mfcc(
     mel_scale="slaney",
     coefficients=13,
 )
-VIEWS = [
+VIEWS: list[View] = [
     MFCC,
     Spectrogram(kind="spectrogram", frame_ms=20, hop_ms=10, floor_db=-80.0),
     Waveform(kind="waveform", sample_rate_hz=8_000),
@@ -108,7 +108,9 @@ def test_parsing_a_batch_with_tensorflow_gives_the_values(records: list[Record])
     parsed = SPEC.parse(tf.constant([SPEC.encode(record) for record in records]))
     for number, record in enumerate(records):
         found = {name: tensor[number].numpy() for name, tensor in parsed.items()}
-        assert_same({**found, "word": found["word"].decode(), **{n: int(found[n]) for n in ("label", "length")}}, record)
+        assert_same(
+            {**found, "word": found["word"].decode(), **{n: int(found[n]) for n in ("label", "length")}}, record
+        )
 
 
 def test_equal_values_give_equal_bytes_in_whatever_order_they_come() -> None:
@@ -163,7 +165,9 @@ def test_fields_out_of_order_are_refused() -> None:
         RecordSpec((Field("b", "text"), Field("a", "text")))
 
 
-@pytest.mark.parametrize("spec", [CLIP_RECORD, *map(view_record, VIEWS)], ids=["clip", "mfcc", "spectrogram", "waveform"])
+@pytest.mark.parametrize(
+    "spec", [CLIP_RECORD, *[view_record(view) for view in VIEWS]], ids=["clip", "mfcc", "spectrogram", "waveform"]
+)
 def test_tensorflow_datasets_reads_features_json_and_the_records(spec: RecordSpec, tmp_path: Path) -> None:
     (tmp_path / "features.json").write_text(features_json(spec, ["a", "b", "c", "d"]))
     features = tfds.features.FeaturesDict.from_config(str(tmp_path))

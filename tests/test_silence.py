@@ -9,7 +9,7 @@ from corpus_tools import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.audio import CLIP_SAMPLES
+from features.views import CLIP_SAMPLES
 from params import Silence
 from pipelines.sampling import SILENCE_GAP_SAMPLES
 from pipelines.silence import cut, gain, stretch_of

@@ -63,7 +63,9 @@ def test_the_speaker_split_is_a_point_of_the_salted_hash(ratio: tuple[int, int, 
 @pytest.mark.parametrize("ratio", [(80, 10, 10), (1, 1, 1), (6, 3, 1)])
 def test_the_share_of_each_split_is_its_share_of_the_ratio(ratio: tuple[int, int, int]) -> None:
     counts = Counter(speaker_split(speaker, ratio, "salt") for speaker in SPEAKERS)
-    assert [counts[split] / len(SPEAKERS) for split in SPLITS] == pytest.approx([n / sum(ratio) for n in ratio], abs=0.015)
+    assert [counts[split] / len(SPEAKERS) for split in SPLITS] == pytest.approx(
+        [n / sum(ratio) for n in ratio], abs=0.015
+    )
 
 
 def test_another_salt_divides_otherwise() -> None:

@@ -63,7 +63,7 @@ def small_store(folder: Path, records: tuple[int, ...]) -> Store:
             writer = RecordWriter(file)
             for place in range(count):
                 audio = generator.integers(-9, 9, 8_000).astype(np.int16)
-                record = {"id": f"{number}/{place}", "label": place % 2, "length": 7, "audio": audio}
+                record: dict[str, Any] = {"id": f"{number}/{place}", "label": place % 2, "length": 7, "audio": audio}
                 writer.write(spec.encode(record))
         shards.append(Shard(name, "train", writer.records, writer.bytes, writer.sha256))
     manifest = dataclasses.replace(manifest, shards=tuple(shards))
@@ -206,7 +206,11 @@ def test_tensorflow_datasets_knows_the_classes_the_licence_and_what_is_learnt(fi
     folder = finished / "features" / "mfcc"
     info = tfds.builder_from_directory(str(folder)).info
     assert info.name == "mfcc"
-    assert tuple(info.features["label"].names) == open_store(str(folder)).classes == ("_silence_", "_unknown_", "yes", "no")
+    assert (
+        tuple(info.features["label"].names)
+        == open_store(str(folder)).classes
+        == ("_silence_", "_unknown_", "yes", "no")
+    )
     assert (folder / LABELS_FILE).read_text() == "_silence_\n_unknown_\nyes\nno\n"
     assert info.supervised_keys == ("mfcc", "label")
     assert info.redistribution_info.license == "CC BY 4.0"

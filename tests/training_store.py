@@ -15,7 +15,7 @@ from features.store import Manifest, Shard, Statistics, Store, open_store, store
 from features.views import CLIP_SAMPLES, Mfcc, View, definition
 
 CLASSES = ("_silence_", "_unknown_", "yes", "no")
-TASK: dict[str, Any] = {"name": "small", "words": ["yes", "no"], "silence": True, "unknown": True}
+TASK: dict[str, Any] = {"task": "small", "words": ["yes", "no"], "silence": True, "unknown": True}
 SOURCE: dict[str, Any] = {"archives": [{"file": "small.tar.gz", "sha256": "0" * 64}]}
 SMALL_MFCC = Mfcc(
     kind="mfcc",

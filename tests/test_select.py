@@ -1,0 +1,197 @@
+"""The stage `select`, by its command line: the table of (id, label, split), and the mistakes that it names."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import Call
+from corpus_tools import (
+    contents,
+    corpus_clips,
+    run_stage,
+    speakers,
+    tar_gz,
+    voice,
+    wav,
+    which_set,
+    write_parameters,
+    write_raw,
+)
+from test_ingest import assert_refused, prepare, table
+
+from pipelines.files import manifest_sha256
+from pipelines.select import read_description
+
+CLASSES = ("_silence_", "_unknown_", "yes", "no")
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A folder with params.yaml and a finished clip store."""
+    write_parameters(tmp_path)
+    shutil.copytree(finished / "clips", tmp_path / "clips")
+    return tmp_path
+
+
+def selected(folder: Path, call: Call, **changes: Any) -> dict[str, tuple[int, str]]:
+    """Run the stage; id → (label, split)."""
+    write_parameters(folder, **{f"select__{key}": value for key, value in changes.items()})
+    outcome = call(folder, "select", "clips", "selection.parquet")
+    assert outcome.code == 0, outcome.stderr
+    rows = table(folder / "selection.parquet")
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {row["id"]: (row["label"], row["split"]) for row in rows}
+
+
+def test_each_word_has_its_class_and_its_official_split(finished: Path) -> None:
+    rows = {row["id"]: (CLASSES[row["label"]], row["split"]) for row in table(finished / "selection.parquet")}
+    wanted = {name for name in corpus_clips() if name.startswith(("yes/", "no/"))}
+    for name in wanted:
+        assert rows[name] == (name.split("/")[0], which_set(name))
+    for name in rows.keys() - wanted:
+        word = name.split("/")[0]
+        assert rows[name][0] == ("_silence_" if word == "_silence_" else "_unknown_")
+        assert word == "_silence_" or rows[name][1] == which_set(name)
+
+
+def test_unknown_and_silence_are_as_many_as_the_mean_word(finished: Path) -> None:
+    rows = table(finished / "selection.parquet")
+    counts = Counter((row["split"], CLASSES[row["label"]]) for row in rows)
+    expected = {"train": 9, "validation": 3, "test": 3}
+    assert counts == {(split, name): count for split, count in expected.items() for name in CLASSES}
+    assert read_description(str(finished / "selection.parquet"))["counts"] == {
+        split: dict.fromkeys(CLASSES, count) for split, count in expected.items()
+    }
+
+
+def test_the_silences_of_two_splits_do_not_touch(finished: Path) -> None:
+    catalog = {row["id"]: row for row in table(finished / "clips" / "catalog.parquet")}
+    rows = [(catalog[row["id"]], row["split"]) for row in table(finished / "selection.parquet") if row["label"] == 0]
+    for one, first in rows:
+        for other, second in rows:
+            if first != second and one["recording"] == other["recording"]:
+                assert abs(one["start"] - other["start"]) > 16_000
+
+
+def test_a_row_group_holds_the_clips_of_one_shard_in_its_order(finished: Path) -> None:
+    catalog = {row["id"]: (row["shard"], row["position"]) for row in table(finished / "clips" / "catalog.parquet")}
+    selection = pq.ParquetFile(finished / "selection.parquet")
+    assert selection.num_row_groups == 3
+    for shard in range(3):
+        places = [catalog[name.as_py()] for name in selection.read_row_group(shard).column("id")]
+        assert places == sorted(places) and {place[0] for place in places} <= {shard}
+
+
+def test_the_selection_says_what_it_is(finished: Path) -> None:
+    description = read_description(str(finished / "selection.parquet"))
+    assert tuple(description["classes"]) == CLASSES
+    assert description["task"] == "small" and description["seed"] == 0
+    assert description["test_silence"] == "background recordings"
+    assert description["clips_manifest_sha256"] == manifest_sha256(str(finished / "clips"))
+
+
+@pytest.mark.slow
+def test_it_is_the_same_bytes_twice_and_with_two_workers(finished: Path, folder: Path, call: Call) -> None:
+    assert call(folder, "select", "clips", "selection.parquet").code == 0
+    assert run_stage(folder, "select", "clips", "two.parquet", "--direct_num_workers=2").code == 0
+    expected = (finished / "selection.parquet").read_bytes()
+    assert (folder / "selection.parquet").read_bytes() == (folder / "two.parquet").read_bytes() == expected
+    assert {path.name for path in folder.iterdir()} == {"clips", "params.yaml", "selection.parquet", "two.parquet"}
+
+
+def test_a_task_of_all_words_takes_every_clip(folder: Path, call: Call) -> None:
+    rows = selected(folder, call, task="words", silence=0)
+    classes = ("_silence_", "cat", "dog", "no", "yes")
+    assert rows == {name: (classes.index(name.split("/")[0]), which_set(name)) for name in corpus_clips()}
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 10**6, 0.2])
+def test_a_number_or_a_fraction_of_unknowns_can_be_asked_for(size: Any, folder: Path, call: Call) -> None:
+    rows = selected(folder, call, unknown=size)
+    counts = Counter(split for label, split in rows.values() if label == 1)
+    words = Counter(split for label, split in rows.values() if label > 1)
+    available = Counter(which_set(name) for name in corpus_clips() if name.startswith(("cat/", "dog/")))
+    for split, count in available.items():
+        assert counts[split] == min(count, size if isinstance(size, int) else round(size * words[split]))
+
+
+def test_by_speaker_no_speaker_stands_in_two_splits(folder: Path, call: Call) -> None:
+    rows = selected(folder, call, split={"method": "speaker", "ratio": [2, 1, 1], "salt": "a"}, unknown=10**6)
+    splits: dict[str, set[str]] = {}
+    for name, (label, split) in rows.items():
+        if label:
+            splits.setdefault(name.split("/")[1].split("_")[0], set()).add(split)
+    assert splits.keys() == set(speakers()) and all(len(found) == 1 for found in splits.values())
+
+
+def test_another_word_in_the_corpus_changes_no_clip_of_the_task(folder: Path, call: Call, small_archive: bytes) -> None:
+    before = selected(folder, call, task="words", silence=3)
+    extra = [(f"tree/{who}_nohash_0.wav", wav(voice(n))) for n, who in enumerate(speakers())]
+    write_raw(folder / "raw", {"small.tar.gz": small_archive, "more.tar.gz": tar_gz(extra)})
+    assert call(folder, "ingest", "raw", "clips").code == 0
+    after = selected(folder, call, task="words", silence=3)
+    kept = {name: split for name, (_, split) in after.items() if not name.startswith("tree/")}
+    assert kept == {name: split for name, (_, split) in before.items()}
+
+
+def test_a_word_that_the_corpus_lacks_is_named(folder: Path, call: Call) -> None:
+    write_parameters(folder, select__task="commands")
+    (folder / "selection.parquet").write_bytes(b"of a run before")
+    assert_refused(
+        call(folder, "select", "clips", "selection.parquet"),
+        "task 'commands' names down, go, left, off, on, right, stop, up, which the corpus does not have",
+        "it has cat, dog, no, yes",
+    )
+    assert set(contents(folder)) == {f"clips/{name}" for name in contents(folder / "clips")} | {"params.yaml"}
+
+
+def test_a_split_that_ends_up_empty_is_named(tmp_path: Path, call: Call) -> None:
+    files = [(f"{w}/{who}_nohash_0.wav", wav(voice(n))) for n, who in enumerate(speakers()[:8]) for w in ("yes", "no")]
+    prepare(tmp_path, files)
+    assert call(tmp_path, "ingest", "raw", "clips").code == 0
+    outcome = call(tmp_path, "select", "clips", "selection.parquet")
+    assert_refused(outcome, "task 'small' leaves validation, test without a clip under split.method official")
+    assert not (tmp_path / "selection.parquet").exists()
+
+
+def test_a_class_without_a_clip_in_a_split_is_warned_of(folder: Path, call: Call) -> None:
+    write_parameters(folder, select__silence=0)
+    outcome = call(folder, "select", "clips", "selection.parquet")
+    warnings = [line for line in outcome.stderr.splitlines() if line.startswith("warning")]
+    assert warnings == [f"warning: class _silence_ has no clip in {split}" for split in ("train", "validation", "test")]
+
+
+def test_an_unfinished_store_is_refused(folder: Path, call: Call) -> None:
+    (folder / "clips" / "manifest.json").unlink()
+    assert_refused(call(folder, "select", "clips", "selection.parquet"), "clips is not a finished store")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "another file", "a flipped bit in a column"])
+def test_a_damaged_catalogue_is_one_clear_sentence(damage: str, folder: Path, call: Call) -> None:
+    path = folder / "clips" / "catalog.parquet"
+    content = bytearray(path.read_bytes())
+    match damage:
+        case "missing":
+            path.unlink()
+        case "cut":
+            path.write_bytes(content[:-100])
+        case "another file":
+            path.write_bytes(b"text" * 100)
+        case _:
+            place = pq.ParquetFile(path).metadata.row_group(1).column(0).dictionary_page_offset
+            content[place + 60] ^= 1
+            path.write_bytes(content)
+    assert_refused(call(folder, "select", "clips", "selection.parquet"), "clips/catalog.parquet")
+    assert not (folder / "selection.parquet").exists()
+
+
+def test_a_folder_named_as_the_output_is_kept(folder: Path, call: Call) -> None:
+    before = contents(folder / "clips")
+    for name in ("clips", "clips/"):
+        assert_refused(call(folder, "select", "clips", name), "is a folder")
+    assert contents(folder / "clips") == before
