@@ -171,7 +171,8 @@ def mel_filters(view: LogMel) -> Floats:
     bins_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, view.frequency_bins)[:, None]
     low, center, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     triangles = np.minimum((bins_hz - low) / (center - low), (high - bins_hz) / (high - center))
-    return (np.maximum(triangles, 0.0) * 2.0 / (high - low)).astype(np.float32)
+    filters: Floats = (np.maximum(triangles, 0.0) * 2.0 / (high - low)).astype(np.float32)
+    return filters
 
 
 _SLANEY_LINEAR_HZ: Final = 200.0 / 3.0
@@ -189,7 +190,7 @@ def hz_to_mel(hz: Doubles, scale: str) -> Doubles:
             linear below 1 kHz, logarithmic above.
     """
     if scale == "htk":
-        return 2595.0 * np.log10(1.0 + hz / 700.0)
+        return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
     above = _SLANEY_BREAK_MEL + np.log(np.maximum(hz, _SLANEY_BREAK_HZ) / _SLANEY_BREAK_HZ) / _SLANEY_LOG_STEP
     return np.where(hz < _SLANEY_BREAK_HZ, hz / _SLANEY_LINEAR_HZ, above)
 
@@ -239,4 +240,5 @@ def half_band_filter() -> Floats:
     """Linear-phase low-pass at a quarter of the sample rate: sinc, Kaiser window (beta 8), gain 1; float32, (63,)."""
     side = RESAMPLING_TAPS // 2
     taps = np.sinc(np.arange(-side, side + 1) / 2.0) * np.kaiser(RESAMPLING_TAPS, 8.0)
-    return (taps / taps.sum()).astype(np.float32)
+    single: Floats = (taps / taps.sum()).astype(np.float32)
+    return single

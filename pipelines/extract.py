@@ -103,6 +103,7 @@ def extract(clips: str, selection: str, output: str, view: View, beam_options: t
     Raises:
         DataError: an input is missing, damaged, or the selection was made from other clips.
     """
+    runner.check_options(beam_options)
     clip_store, task = open_store(clips), read_description(selection)
     clips_sha256 = files.manifest_sha256(clips)
     if task["clips_manifest_sha256"] != clips_sha256:

@@ -21,7 +21,7 @@ from params import Ingest
 from pipelines import files, runner
 from pipelines.catalog import CATALOG_FILE, CATALOG_SCHEMA, REJECTS_FILE, REJECTS_SCHEMA
 from pipelines.scatter import Archive, Spill, scatter, scattered_bytes
-from pipelines.seal import CLIPS_STORE, SealedShard, part_path, seal, share_of_rejects
+from pipelines.seal import CLIPS_STORE, SealedShard, part_path, read_report, seal, share_of_rejects
 
 _ARCHIVE_KEYS = {"file", "sha256", "bytes", "license"}
 _DESCRIPTION = "One-second clips of spoken words and background noise, 16 kHz, not divided into splits."
@@ -31,16 +31,19 @@ class Scatter(beam.DoFn):
     """Archive → (shard, spill) for each shard; the output `failed` has the message of an archive that can't be read."""
 
     def __init__(self, raw: str, output: str, config: Ingest) -> None:
-        self._raw, self._config = raw, config
-        self._work = files.join(output, files.WORK_FOLDER)
+        self._raw, self._output, self._config = raw, output, config
 
     def process(self, archive: Archive) -> Iterator[Any]:
+        work = files.join(self._output, files.WORK_FOLDER)
         try:
-            spills = scatter(self._raw, archive, self._config, self._work)
+            spills = scatter(self._raw, archive, self._config, work, self._is_finished)
         except DataError as error:
             yield beam.pvalue.TaggedOutput("failed", str(error))
             return
         yield from enumerate(spills)
+
+    def _is_finished(self, shard: int) -> bool:
+        return read_report(self._output, shard) is not None
 
 
 class Seal(beam.DoFn):
@@ -163,6 +166,7 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
     Raises:
         DataError: an archive is missing, damaged or empty, or too many of its files can't be used.
     """
+    runner.check_options(beam_options)
     described = read_corpus(raw)
     archives = [Archive(each["file"], number, each["sha256"], each["bytes"]) for number, each in enumerate(described)]
     work = files.begin(output, {"archives": described, "parameters": _parameters(config), "code": __version__})

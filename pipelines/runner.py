@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shlex
@@ -42,13 +43,40 @@ def _runner_and_options(
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command)), options
 
 
+def check_options(arguments: tuple[str, ...]) -> None:
+    """Make sure that Beam takes the options, before a stage clears its output.
+
+    Raises:
+        DataError: Beam does not know one of them, or takes no such value.
+    """
+    _options(arguments)
+
+
 def _options(arguments: tuple[str, ...]) -> PipelineOptions:
-    options = PipelineOptions(list(arguments))
-    known = options.get_all_options(drop_default=True)
-    unknown = sorted(set(options.get_all_options(drop_default=True, retain_unknown_options=True)) - set(known))
+    before = ("--option=value", *arguments)
+    stray = [
+        each
+        for each, last in zip(arguments, before, strict=False)
+        if not each.startswith("-") and not _wants_value(last)
+    ]
+    if stray:
+        raise DataError(f"{', '.join(stray)}: one argument too many; Beam's options begin with --")
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):  # argparse prints all of Beam's options
+            options = PipelineOptions(list(arguments))
+            known = options.get_all_options(drop_default=True)
+            everything = options.get_all_options(drop_default=True, retain_unknown_options=True)
+    except SystemExit as error:
+        raise DataError(f"{complaint.getvalue().rpartition('error: ')[2].strip()}; give another value") from error
+    unknown = sorted(set(everything) - set(known))
     if unknown:
         raise DataError(f"--{', --'.join(unknown)}: no such option of this command or of Beam; mend its spelling")
     return options
+
+
+def _wants_value(argument: str) -> bool:
+    return argument.startswith("--") and "=" not in argument
 
 
 def run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
@@ -48,7 +48,9 @@ class Spill:
     listed_splits: bool
 
 
-def scatter(raw: str, archive: Archive, config: Ingest, work: str) -> list[Spill]:
+def scatter(
+    raw: str, archive: Archive, config: Ingest, work: str, is_finished: Callable[[int], bool]
+) -> list[Spill]:
     """Deal an archive's clips, silences and lists out to one intermediate file per shard.
 
     Args:
@@ -56,6 +58,7 @@ def scatter(raw: str, archive: Archive, config: Ingest, work: str) -> list[Spill
         archive: which one.
         config: number of shards, silence, seed.
         work: folder of the intermediate files. An archive that was dealt out there before is not read again.
+        is_finished: whether a shard is finished, and needs no intermediate file any more.
 
     Returns:
         One spill per shard, in order.
@@ -65,7 +68,8 @@ def scatter(raw: str, archive: Archive, config: Ingest, work: str) -> list[Spill
     """
     done = files.join(work, f"scattered-{archive.number:05d}.json")
     spills = [_spill_path(work, archive, shard) for shard in range(config.shards)]
-    if not (files.exists(done) and all(files.exists(path) for path in spills)):
+    usable = (files.exists(path) or is_finished(shard) for shard, path in enumerate(spills))
+    if not (files.exists(done) and all(usable)):
         listed = _deal_out(raw, archive, config, work)
         files.write_text(done, files.to_json({"listed_splits": listed}))
     listed_splits = files.read_json(done)["listed_splits"]

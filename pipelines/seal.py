@@ -84,6 +84,8 @@ def report_path(work: str, index: int) -> str:
 def seal(index: int, spills: list[Spill], output: str, shards: int) -> SealedShard:
     """Write a shard, its part of the catalogue and its rejects, unless an interrupted run has done so already.
 
+    The spills are deleted at the end: what is to be kept on disk never stands there twice.
+
     Args:
         index: the shard's number.
         spills: its part of each archive.
@@ -91,7 +93,7 @@ def seal(index: int, spills: list[Spill], output: str, shards: int) -> SealedSha
         shards: number of shards.
     """
     work = files.join(output, files.WORK_FOLDER)
-    finished = _read_report(output, index)
+    finished = read_report(output, index)
     if finished:
         return finished
     rows: list[dict[str, Any]] = []
@@ -112,10 +114,11 @@ def seal(index: int, spills: list[Spill], output: str, shards: int) -> SealedSha
     used = sum(row["recording"] is None for row in rows)
     sealed = SealedShard(index, writer.shard(), used, len(bad), example)
     files.write_text(report_path(work, index), files.to_json(asdict(sealed)))
+    files.remove([each.path for each in spills])
     return sealed
 
 
-def _read_report(output: str, index: int) -> SealedShard | None:
+def read_report(output: str, index: int) -> SealedShard | None:
     """The report of a finished shard, or None where there is none or its file is gone."""
     place = report_path(files.join(output, files.WORK_FOLDER), index)
     if not files.exists(place):

@@ -268,6 +268,7 @@ def select_clips(clips: str, output: str, select: Select, beam_options: tuple[st
     Raises:
         DataError: the clip store is not finished, the task names a word that the corpus lacks, or a split is empty.
     """
+    runner.check_options(beam_options)
     clips_sha256 = files.manifest_sha256(clips)
     catalog = files.join(clips, CATALOG_FILE)
     with files.open_table(catalog) as file:

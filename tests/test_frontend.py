@@ -121,6 +121,23 @@ def test_features_are_librosas_for_every_mel_scale(kind: str, mels: str) -> None
         assert relative_error(features, by_librosa(clip, view)) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:Empty filters detected")
+@pytest.mark.parametrize("mels", MELS)
+@pytest.mark.parametrize("frames", FRAMES)
+def test_the_mel_filters_are_librosas(frames: str, mels: str) -> None:
+    view = view_of("logmel", frames, mels)
+    expected = librosa.filters.mel(
+        sr=16_000,
+        n_fft=view.frame_samples,
+        n_mels=view.mel_bands,
+        fmin=view.mel_low_hz,
+        fmax=view.mel_high_hz,
+        htk=view.mel_scale == "htk",
+        dtype=np.float64,
+    )
+    assert np.allclose(frontend.mel_filters(view), expected.T, rtol=1e-5, atol=1e-9)
+
+
 def test_as_many_coefficients_as_bands_are_the_whole_dct() -> None:
     view = view_of("mfcc", "30 ms by 10 ms", coefficients=40)
     log_mel = frontend.compute(view_of("logmel", "30 ms by 10 ms"), clips())

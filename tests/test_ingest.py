@@ -360,7 +360,7 @@ def test_an_archive_that_can_not_be_read_is_one_clear_sentence(
 def test_a_wrong_checksum_ends_the_process_with_one_line_and_code_1(tmp_path: Path, small_archive: bytes) -> None:
     write_parameters(tmp_path)
     write_raw(tmp_path / "raw", {"archive.tar.gz": small_archive}, sha256="0" * 64)
-    outcome = run_stage(tmp_path, "ingest", "raw", "clips", "--direct_num_workers=2")
+    outcome = run_stage(tmp_path, "ingest", "raw", "clips", ONE_WORKER)
     assert_refused(
         outcome, f"has SHA-256 {hashlib.sha256(small_archive).hexdigest()}, expected {'0' * 64}; get it again"
     )

@@ -42,11 +42,25 @@ def test_a_named_runner_or_mode_is_left_to_beam() -> None:
     assert isinstance(_runner_and_options(("--direct_num_workers=2",), None)[0], FnApiRunner)
 
 
-@pytest.mark.parametrize("stage", ["ingest", "select"])
-def test_a_misspelt_option_is_refused_before_anything_is_touched(stage: str, finished: Path, call: Call) -> None:
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--direct_num_wokers=1", "--direct_num_wokers: no such option"),
+        ("--direct_num_workers=one", "argument --direct_num_workers: invalid int value: 'one'; give another value"),
+        ("elsewhere", "elsewhere: one argument too many"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["ingest", "select", "extract"])
+def test_a_wrong_option_is_refused_before_anything_is_touched(
+    stage: str, option: str, message: str, finished: Path, call: Call
+) -> None:
     before = contents(finished)
-    arguments = {"ingest": ("raw", "clips"), "select": ("clips", "selection.parquet")}[stage]
-    assert_refused(call(finished, stage, *arguments, "--direct_num_wokers=1"), "--direct_num_wokers")
+    arguments = {
+        "ingest": ("raw", "clips"),
+        "select": ("clips", "selection.parquet"),
+        "extract": ("clips", "selection.parquet", "features/mfcc"),
+    }[stage]
+    assert_refused(call(finished, stage, *arguments, option), message)
     assert contents(finished) == before
 
 
