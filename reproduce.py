@@ -1,4 +1,4 @@
-"""Runs `dvc repro` and ends with what came out: seconds of each stage, accuracy of each model, and where its pictures are."""
+"""Runs `dvc repro` and ends with what came out: seconds of each stage, accuracy of each model, where pictures are."""
 
 from __future__ import annotations
 

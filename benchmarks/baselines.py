@@ -135,10 +135,10 @@ def plain_beam(archive: str, output: Path, clips: int, views: dict[str, View]) -
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         _ = (
             pipeline
-            | beam.Create([archive])  # type: ignore[no-untyped-call]
-            | "Read" >> beam.FlatMap(read_clips, clips)  # type: ignore[no-untyped-call]
-            | "Features" >> beam.ParDo(ToExample(views))  # type: ignore[no-untyped-call]
-            | beam.io.WriteToTFRecord(str(output / "features"), file_name_suffix=".tfrecord")  # type: ignore[no-untyped-call]
+            | beam.Create([archive])
+            | "Read" >> beam.FlatMap(read_clips, clips)
+            | "Features" >> beam.ParDo(ToExample(views))
+            | beam.io.WriteToTFRecord(str(output / "features"), file_name_suffix=".tfrecord")
         )
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from features.mel import mel_filters
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, LogMel, Mfcc, Spectrogram, View, Waveform
 
 Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Clips = npt.NDArray[np.int16]
 Features = npt.NDArray[np.generic]
 FrontEnd: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
@@ -158,49 +158,6 @@ def _project(tensor: tf.Tensor, matrix: Floats) -> tf.Tensor:
     """(batch, frames, n) times (n, m), as one product of two matrices."""
     flat = tf.matmul(tf.reshape(tensor, (-1, matrix.shape[0])), matrix)
     return tf.reshape(flat, (-1, tensor.shape[1], matrix.shape[1]))
-
-
-@lru_cache(maxsize=8)
-def mel_filters(view: LogMel) -> Floats:
-    """Triangular mel filters of unit area (Slaney's norm), float32, (frequency_bins, mel_bands).
-
-    They are those of `librosa.filters.mel(norm="slaney")`, whose import alone would cost each worker 3 s and 100 MB.
-    """
-    lowest, highest = (hz_to_mel(np.array(hz), view.mel_scale) for hz in (view.mel_low_hz, view.mel_high_hz))
-    edges_hz = mel_to_hz(np.linspace(lowest, highest, view.mel_bands + 2), view.mel_scale)
-    bins_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, view.frequency_bins)[:, None]
-    low, center, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
-    triangles = np.minimum((bins_hz - low) / (center - low), (high - bins_hz) / (high - center))
-    filters: Floats = (np.maximum(triangles, 0.0) * 2.0 / (high - low)).astype(np.float32)
-    return filters
-
-
-_SLANEY_LINEAR_HZ: Final = 200.0 / 3.0
-_SLANEY_BREAK_HZ: Final = 1000.0
-_SLANEY_BREAK_MEL: Final = _SLANEY_BREAK_HZ / _SLANEY_LINEAR_HZ
-_SLANEY_LOG_STEP: Final = np.log(6.4) / 27.0
-
-
-def hz_to_mel(hz: Doubles, scale: str) -> Doubles:
-    """Frequency on a mel scale; the same shape.
-
-    Args:
-        hz: float64, at least 0.
-        scale: "htk" for O'Shaughnessy's formula (1987), "slaney" for that of the Auditory Toolbox (Slaney, 1998):
-            linear below 1 kHz, logarithmic above.
-    """
-    if scale == "htk":
-        return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
-    above = _SLANEY_BREAK_MEL + np.log(np.maximum(hz, _SLANEY_BREAK_HZ) / _SLANEY_BREAK_HZ) / _SLANEY_LOG_STEP
-    return np.where(hz < _SLANEY_BREAK_HZ, hz / _SLANEY_LINEAR_HZ, above)
-
-
-def mel_to_hz(mel: Doubles, scale: str) -> Doubles:
-    """The inverse of `hz_to_mel`."""
-    if scale == "htk":
-        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-    above = _SLANEY_BREAK_HZ * np.exp(_SLANEY_LOG_STEP * (mel - _SLANEY_BREAK_MEL))
-    return np.where(mel < _SLANEY_BREAK_MEL, mel * _SLANEY_LINEAR_HZ, above)
 
 
 @lru_cache(maxsize=8)

@@ -16,8 +16,8 @@ import command
 import params
 from features.errors import DataError
 from pipelines import download, synthesis
+from pipelines.layouts import CORPUS_FILE
 
-CORPUS_FILE: Final = "corpus.json"
 SYNTHETIC: Final = "synthetic"
 SYNTHETIC_FILE: Final = "synthetic_speech_commands.tar.gz"
 

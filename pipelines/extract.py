@@ -17,8 +17,9 @@ import command
 import params
 from features import __version__
 from features.errors import DataError
+from features.mel import mel_filters
 from features.store import MANIFEST_FILE, STATISTICS_FILE, Manifest, Store, open_store, store_files
-from features.views import View, definition, definition_hash
+from features.views import LogMel, View, definition, definition_hash
 from pipelines import files, runner
 from pipelines.featurise import REPORT_PATTERN, FeatureShards, Inputs, featurise
 from pipelines.select import read_description
@@ -104,6 +105,8 @@ def extract(clips: str, selection: str, output: str, view: View, beam_options: t
         DataError: an input is missing, damaged, or the selection was made from other clips.
     """
     runner.check_options(beam_options)
+    if isinstance(view, LogMel):
+        mel_filters(view)  # refuses an empty band here, not in a worker
     clip_store, task = open_store(clips), read_description(selection)
     clips_sha256 = files.manifest_sha256(clips)
     if task["clips_manifest_sha256"] != clips_sha256:

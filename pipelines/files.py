@@ -21,7 +21,6 @@ from features.metadata import to_json as to_json
 from features.store import MANIFEST_FILE, STORE_FILES
 from pipelines.catalog import CATALOG_FILE, REJECTS_FILE
 
-CORPUS_FILE: Final = "corpus.json"
 WORK_FOLDER: Final = "_work"
 FAILURE_FILE: Final = "failure.json"
 _PLAN_FILE: Final = "plan.json"

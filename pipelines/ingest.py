@@ -20,6 +20,7 @@ from features.store import MANIFEST_FILE, Manifest, store_files
 from params import Ingest
 from pipelines import files, runner
 from pipelines.catalog import CATALOG_FILE, CATALOG_SCHEMA, REJECTS_FILE, REJECTS_SCHEMA
+from pipelines.layouts import CORPUS_FILE
 from pipelines.scatter import Archive, Spill, scatter, scattered_bytes
 from pipelines.seal import CLIPS_STORE, SealedShard, part_path, read_report, seal, share_of_rejects
 
@@ -140,7 +141,7 @@ def read_corpus(raw: str) -> list[dict[str, Any]]:
     Raises:
         DataError: there is no corpus.json, it does not describe archives, or one of them is missing.
     """
-    place = files.join(raw, files.CORPUS_FILE)
+    place = files.join(raw, CORPUS_FILE)
     if not files.exists(place):
         raise DataError(f"{place} is missing: run `python -m pipelines.corpus {raw}` first")
     again = f"run `python -m pipelines.corpus {raw}` again"

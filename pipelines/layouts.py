@@ -11,6 +11,8 @@ from pipelines.splits import SplitName
 
 SILENCE: Final = SILENCE_CLASS
 UNKNOWN: Final = UNKNOWN_CLASS
+CORPUS_FILE: Final = "corpus.json"
+"""Describes the archives of a raw folder."""
 
 _CLIP: Final = re.compile(r"(?P<word>[^/_.][^/]*)/(?P<name>(?P<speaker>[^/_]+)_nohash_\d+)\.wav")
 _TEST_UNKNOWN: Final = re.compile(r"_unknown_/(?P<name>(?P<word>[^/_]+)_(?P<speaker>[^/_]+)_nohash_\d+)(\.wav)+")

@@ -48,9 +48,7 @@ class Spill:
     listed_splits: bool
 
 
-def scatter(
-    raw: str, archive: Archive, config: Ingest, work: str, is_finished: Callable[[int], bool]
-) -> list[Spill]:
+def scatter(raw: str, archive: Archive, config: Ingest, work: str, is_finished: Callable[[int], bool]) -> list[Spill]:
     """Deal an archive's clips, silences and lists out to one intermediate file per shard.
 
     Args:

@@ -1,4 +1,4 @@
-"""dvc.yaml tells the truth: each stage depends on exactly the packages that it imports, and on parameters that exist."""
+"""dvc.yaml tells the truth: a stage depends on exactly the packages that it imports, and on parameters that exist."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def test_a_stage_names_only_paths_that_it_declares(name: str) -> None:
     stage = stage_definition(name)
     arguments = stage["cmd"].split()[3:]
     paths = [argument for argument in arguments if "/" in argument]
-    outs = [next(iter(out)) if isinstance(out, dict) else out for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
+    outs = [
+        next(iter(out)) if isinstance(out, dict) else out for out in [*stage.get("outs", []), *stage.get("metrics", [])]
+    ]
     for path in paths:
         assert path in stage["deps"] or any(out == path or out.startswith(f"{path}/") for out in outs), path
 
