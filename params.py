@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from features.errors import DataError
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
@@ -219,17 +220,27 @@ def load(path: Path = PARAMS_FILE) -> Params:
         DataError: the file is missing or not YAML, a key is unknown or missing, or a value has a wrong type or range.
     """
     try:
-        content = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: run the command in the project's root") from error
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not valid YAML: {error}") from error
+        content = json.dumps(read_yaml(path))
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} must hold texts, numbers, lists and names for them only: {error}") from error
     try:
         return TypeAdapter(Params).validate_json(content)
     except ValidationError as error:
         raise DataError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML 1.2 file, as DVC reads and writes it: `yes` and `off` are words, not truth values.
+
+    Raises:
+        DataError: the file is missing or not YAML.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run the command in the project's root") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not valid YAML: {error}") from error
 
 
 def _explain(problem: object) -> str:

@@ -129,7 +129,7 @@ def prepare(folder: Path, archive: Path, clips: int) -> None:
     """Fill a new folder with what the stages read: parameters, and the archive as the stage `corpus` leaves it."""
     raw = folder / "raw"
     raw.mkdir(parents=True)
-    content = parameters(yaml.safe_load((PROJECT / params.PARAMS_FILE).read_text()), clips)
+    content = parameters(params.read_yaml(PROJECT / params.PARAMS_FILE), clips)
     (folder / params.PARAMS_FILE).write_text(yaml.safe_dump(content))
     (raw / archive.name).symlink_to(archive)
     described = {"file": archive.name, "bytes": archive.stat().st_size, "sha256": sha256(archive), "license": None}

@@ -21,6 +21,8 @@ import numpy.typing as npt
 import soundfile
 import yaml
 
+import params
+
 ROOT = Path(__file__).parent.parent
 RATE_HZ = 16_000
 Samples = npt.NDArray[np.int16]
@@ -148,7 +150,7 @@ def write_raw(folder: Path, archives: Mapping[str, bytes], **changes: Any) -> No
 
 def parameters(**changes: Any) -> dict[str, Any]:
     """The project's parameters for a small corpus; `changes` are dotted keys with "__" for the dots."""
-    content: dict[str, Any] = copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    content: dict[str, Any] = copy.deepcopy(params.read_yaml(ROOT / "params.yaml"))
     small = {
         "ingest__shards": 3,
         "ingest__silence__hop_ms": 250,

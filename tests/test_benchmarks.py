@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from pydantic import TypeAdapter
 
 import params
@@ -192,7 +191,7 @@ def test_the_table_has_a_line_for_each_row() -> None:
 
 @pytest.mark.parametrize(("clips", "shards"), [(10, FEWEST_SHARDS), (100_000, 67), (100_000_000, 4096)])
 def test_the_benchmark_changes_the_projects_parameters_into_valid_ones(clips: int, shards: int) -> None:
-    content = parameters(yaml.safe_load((PROJECT / params.PARAMS_FILE).read_text()), clips)
+    content = parameters(params.read_yaml(PROJECT / params.PARAMS_FILE), clips)
     checked = TypeAdapter(params.Params).validate_json(json.dumps(content))
     assert checked.ingest.shards == shards
     assert checked.select.tasks[checked.select.task] == params.Task(words="all", silence=True, unknown=False)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+import params
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("features", "pipelines", "training")
-STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES: dict[str, Any] = params.read_yaml(ROOT / "dvc.yaml")["stages"]
 NAMES = list(STAGES)
 
 
@@ -73,7 +74,7 @@ def test_a_stage_names_only_paths_that_it_declares(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_parameters_of_a_stage_are_in_its_own_section(name: str) -> None:
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content = params.read_yaml(ROOT / "params.yaml")
     for key in stage_definition(name).get("params", []):
         parts = re.sub(r"\$\{[^}]*\}", "*", key).split(".")
         assert parts[0] == name or (name, key) == ("evaluate", "extract.views")

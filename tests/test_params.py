@@ -136,3 +136,13 @@ def test_each_view_survives_its_definition_and_has_a_hash_of_its_own() -> None:
 )
 def test_the_declared_views_have_their_known_shapes(name: str, shape: tuple[int, ...]) -> None:
     assert params.load(ROOT / "params.yaml").extract.views[name].shape == shape
+
+
+def test_yes_no_on_and_off_are_words_whether_quoted_or_not(tmp_path: Path) -> None:
+    written = (ROOT / "params.yaml").read_text()
+    assert "[yes, no, up, down, left, right, on, off, stop, go]" in written
+    path = tmp_path / "params.yaml"
+    path.write_text(written.replace("[yes, no, up", '["yes", "no", up'))
+    words = params.load(path).select.tasks["commands"].words
+    assert words == params.load(ROOT / "params.yaml").select.tasks["commands"].words
+    assert words[:2] == ("yes", "no")
