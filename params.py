@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -243,8 +244,7 @@ def read_yaml(path: Path) -> Any:
         raise DataError(f"{path} is not valid YAML: {error}") from error
 
 
-def _explain(problem: object) -> str:
-    assert isinstance(problem, dict)
+def _explain(problem: ErrorDetails) -> str:
     place = ".".join(str(part) for part in problem["loc"]) or "top level"
     match problem["type"]:
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
@@ -254,4 +254,4 @@ def _explain(problem: object) -> str:
         case "value_error":
             return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
         case _:
-            return f"{place}: got {problem['input']!r}, expected otherwise: {problem['msg']}"
+            return f"{place}: got {problem['input']!r}, {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -30,10 +30,11 @@ def augmentation(numbers: Augment, store: Store) -> Change | None:
         A function of one clip's features, float32, `view.shape`, that gives the same shape.
 
     Raises:
-        DataError: masks are asked of a view that is not two-dimensional, or are wider than it.
+        DataError: the store has no view, or masks are asked of one that is not two-dimensional, or are wider than it.
     """
     view = store.view
-    assert view is not None
+    if view is None:
+        raise DataError(f"{store.path} holds clips, not the features of a view: give a store that `extract` made")
     changes: list[Change] = []
     if numbers.time_shift_ms:
         farthest = shift_steps(numbers.time_shift_ms, view)
