@@ -82,6 +82,7 @@ def test_no_worker_outlives_a_run_that_was_ended(ending: signal.Signals, tmp_pat
         cwd=tmp_path,
         env=environment(),
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     while not list((tmp_path / "clips").glob("_work/sealed-*.json")):
         assert process.poll() is None
