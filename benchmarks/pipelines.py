@@ -21,7 +21,7 @@ from benchmarks.enlarge import RECIPE, count_clips, enlarge
 from benchmarks.measure import WORK_SECONDS_FILE, machine, measure
 from benchmarks.report import Row, render, total
 from features.errors import DataError
-from features.store import open_store
+from features.store import open as open_store
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 CLIPS_PER_SHARD: Final = 1_500

@@ -185,6 +185,15 @@ def peak_and_rms(samples: Samples) -> tuple[float, float]:
     return peak, float(np.sqrt(int(values @ values) / values.size)) / _FULL_SCALE
 
 
+def clipped_samples(samples: Samples) -> int:
+    """How many samples lie at the largest or smallest value of int16: a loud recording was cut off there.
+
+    Args:
+        samples: int16, (any,), without padding.
+    """
+    return int(np.count_nonzero((samples == _FULL_SCALE - 1) | (samples == -_FULL_SCALE)))
+
+
 def apply_gain(samples: Samples, gain_db: float) -> Samples:
     """Scale samples by a gain in dB, rounded to int16 and clipped at full scale."""
     return _to_int16(samples.astype(np.float64) * (10.0 ** (gain_db / 20.0) / _FULL_SCALE))

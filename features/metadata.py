@@ -14,7 +14,6 @@ from features.schema import Field, RecordSpec
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 
 _FEATURES: Final = "tensorflow_datasets.core.features"
-VERSION: Final = "1.0.0"
 
 
 def features_json(spec: RecordSpec, classes: Sequence[str]) -> str:
@@ -48,6 +47,7 @@ def _feature(field: Field, classes: int) -> dict[str, Any]:
 
 def dataset_info_json(
     name: str,
+    version: str,
     description: str,
     license_name: str | None,
     supervised: tuple[str, str] | None,
@@ -58,6 +58,7 @@ def dataset_info_json(
 
     Args:
         name: name of the store, the first part of its shards' names.
+        version: x.y.z.
         description: one sentence.
         license_name: licence of the audio, or None if unknown.
         supervised: names of the input and target fields, or None.
@@ -75,7 +76,7 @@ def dataset_info_json(
     ]
     info: dict[str, Any] = {
         "name": name,
-        "version": VERSION,
+        "version": version,
         "description": description,
         "fileFormat": "tfrecord",
         "splits": splits,

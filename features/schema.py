@@ -116,6 +116,10 @@ CLIP_RECORD: Final = RecordSpec(
 )
 
 
+CLIPS_VERSION: Final = "1.0.0"
+"""Version of the store of clips; changes with `CLIP_RECORD` or with what a clip is."""
+
+
 def tensor_name(view: View) -> str:
     """Name of the field that holds a view's tensor: "audio" for waveforms, else the kind of the view."""
     return "audio" if view.kind == "waveform" else view.kind

@@ -2,150 +2,86 @@
 
 from __future__ import annotations
 
-import json
+import builtins
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
-
-from features import metadata
 from features.errors import DataError
+from features.manifest import CATALOG_FILE, MANIFEST_FILE, STATISTICS_FILE, VERSION, Manifest, Shard
 from features.records import read_records
-from features.schema import CLIP_RECORD, RecordSpec, Value, tensor_name, view_record
-from features.views import View, from_definition
+from features.schema import RecordSpec, Value
+from features.statistics import Statistics, read_statistics
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import tensorflow as tf
-
-FORMAT: Final = "keyword-spotting-store/1"
-MANIFEST_FILE: Final = "manifest.json"
-STATISTICS_FILE: Final = "statistics.json"
-LABELS_FILE: Final = "label.labels.txt"
-FEATURES_FILE: Final = "features.json"
-DATASET_INFO_FILE: Final = "dataset_info.json"
-STORE_FILES: Final = (MANIFEST_FILE, STATISTICS_FILE, LABELS_FILE, FEATURES_FILE, DATASET_INFO_FILE)
-"""The files that stand beside the shards."""
 
 _INTERLEAVED_SHARDS: Final = 4
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One TFRecord file of a store."""
-
-    file: str
-    split: str
-    records: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a store is and what it was made from; the last file written, so a store without it is unfinished.
+class Store:
+    """A finished store: `open` makes it.
 
     Attributes:
-        name: name of the store, first part of its shards' names.
-        definition: the view's parameters, or None for a store of clips.
+        path: its folder, that of its version.
+        manifest: what it is and what it was made from.
+        name, version: its name, and x.y.z.
+        view: the definition of its features, or None for a store of clips.
         classes: class names in order of label; empty for clips.
-        task: how clips were chosen, labelled and split; empty for clips.
-        source: the archives and files that the store was made from, with their SHA-256.
-        parameters: what else decided the bytes.
-        code_version: version of the code that wrote it.
-        shards: the files that count; any other file in the folder does not.
+        record: the fields of a record, with their shapes.
+        tensor: name of the field that holds the features or the audio.
+        splits: names of the splits.
     """
-
-    name: str
-    definition: dict[str, Any] | None
-    classes: tuple[str, ...]
-    task: dict[str, Any]
-    source: dict[str, Any]
-    parameters: dict[str, Any]
-    code_version: str
-    shards: tuple[Shard, ...]
-    format: str = field(default=FORMAT)
-
-    def to_json(self) -> str:
-        """The content of manifest.json."""
-        return metadata.to_json(asdict(self))
-
-    @staticmethod
-    def from_json(text: str, place: str) -> Manifest:
-        """Read manifest.json.
-
-        Raises:
-            DataError: the text is not a manifest of this format.
-        """
-        try:
-            manifest = TypeAdapter(Manifest).validate_python(json.loads(text))
-        except (ValueError, ValidationError) as error:
-            raise DataError(f"{place} is not a valid manifest: {error}; make the store again") from error
-        if manifest.format != FORMAT:
-            raise DataError(f"{place}: format {manifest.format!r}, expected {FORMAT!r}; make the store again")
-        return manifest
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Of each coefficient (the last axis; one for waveforms) over the train split; float64, (coefficients,)."""
-
-    clips: int
-    values: int
-    mean: npt.NDArray[np.float64]
-    std: npt.NDArray[np.float64]
-    min: npt.NDArray[np.float64]
-    max: npt.NDArray[np.float64]
-
-    def to_json(self) -> str:
-        """The content of statistics.json; `values` counts the values of each coefficient."""
-        arrays = {name: getattr(self, name).tolist() for name in ("mean", "std", "min", "max")}
-        return metadata.to_json({"split": "train", "clips": self.clips, "values": self.values, **arrays})
-
-    @staticmethod
-    def from_json(text: str) -> Statistics:
-        """Read statistics.json."""
-        content = json.loads(text)
-        arrays = {name: np.asarray(content[name], np.float64) for name in ("mean", "std", "min", "max")}
-        return Statistics(clips=content["clips"], values=content["values"], **arrays)
-
-
-class Store:
-    """A finished store: `open_store` makes it."""
 
     def __init__(self, path: str, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self.name, self.version = manifest.name, manifest.version
+        self.view = manifest.view
         self.classes = manifest.classes
-        self.view: View | None = from_definition(manifest.definition) if manifest.definition else None
-
-    @property
-    def record(self) -> RecordSpec:
-        """The fields of a record."""
-        return CLIP_RECORD if self.view is None else view_record(self.view)
-
-    @property
-    def tensor(self) -> str:
-        """Name of the field that holds the features or the audio."""
-        return "audio" if self.view is None else tensor_name(self.view)
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Names of the splits."""
-        return tuple(dict.fromkeys(shard.split for shard in self.manifest.shards))
+        self.record = manifest.record
+        self.tensor = manifest.tensor
+        self.splits = manifest.splits
 
     @property
     def counts(self) -> dict[str, int]:
         """Records in each split."""
         return {split: sum(shard.records for shard in self.shards(split)) for split in self.splits}
 
-    @property
-    def statistics(self) -> Statistics:
-        """Statistics of the train split."""
-        return Statistics.from_json(_read_text(f"{self.path}/{STATISTICS_FILE}"))
+    def statistics(self, split: str = "train") -> Statistics:
+        """Mean, spread and range of each coefficient over a split; only views have them.
+
+        Raises:
+            DataError: the store has no statistics of that split.
+        """
+        place = f"{self.path}/{STATISTICS_FILE}"
+        try:
+            found = read_statistics(_read_text(place))
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{place} is missing or damaged: make the store again") from error
+        if split not in found:
+            raise DataError(f"{place} has no statistics of {split!r}; it has {', '.join(found)}")
+        return found[split]
+
+    def catalog(self, columns: tuple[str, ...] | None = None) -> pa.Table:
+        """The catalogue: one row for each clip, with what is known about its audio and where its record is.
+
+        Args:
+            columns: names of columns of `features.catalog`, all by default.
+
+        Raises:
+            DataError: the catalogue is missing or damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        place = f"{self.path}/{CATALOG_FILE}"
+        try:
+            with _open_binary(place) as file:
+                return pq.read_table(file, columns=columns and list(columns), page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{place} is missing or damaged ({error}): make the store again") from error
 
     def shards(self, split: str) -> tuple[Shard, ...]:
         """The shards of a split.
@@ -186,9 +122,9 @@ class Store:
     def dataset(
         self,
         split: str,
-        batch_size: int,
+        batch: int,
         *,
-        shuffle_buffer: int = 0,
+        shuffle: int = 0,
         seed: int | None = None,
         repeat: bool = False,
         columns: tuple[str, ...] | None = None,
@@ -197,8 +133,8 @@ class Store:
 
         Args:
             split: "train", "validation" or "test"; "unsplit" for a store of clips.
-            batch_size: records a batch; the last one of an epoch may be smaller.
-            shuffle_buffer: records to shuffle among; 0 keeps the order of the shards.
+            batch: records a batch; the last one of an epoch may be smaller.
+            shuffle: records to shuffle among; 0 keeps the order of the shards.
             seed: makes the order the same in each run; each epoch still has an order of its own.
             repeat: start again after the last record, without end.
             columns: names of the fields to keep, all by default.
@@ -218,7 +154,7 @@ class Store:
             raise DataError(f"{self.path} has no field {', '.join(sorted(unknown))}")
         spec = RecordSpec(tuple(each for each in self.record.fields if each.name in names))
         files = tf.data.Dataset.from_tensor_slices([f"{self.path}/{shard.file}" for shard in shards])
-        if shuffle_buffer:
+        if shuffle:
             records = (
                 files.shuffle(len(shards), seed=seed)
                 .interleave(
@@ -227,40 +163,44 @@ class Store:
                     num_parallel_calls=_INTERLEAVED_SHARDS,
                     deterministic=seed is not None,
                 )
-                .shuffle(shuffle_buffer, seed=seed)
+                .shuffle(shuffle, seed=seed)
             )
         else:
             records = files.flat_map(tf.data.TFRecordDataset)
         if repeat:
             records = records.repeat()
-        return records.batch(batch_size).map(spec.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return records.batch(batch).map(spec.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def open_store(path: str) -> Store:
+def open(path: str | os.PathLike[str]) -> Store:
     """Open a finished store.
 
     Args:
-        path: folder of the store, local or remote (gs://, s3://).
+        path: folder of the store, or the folder above that holds one version of it; local or remote (gs://, s3://).
 
     Raises:
-        DataError: there is no manifest, or it is not valid.
+        DataError: there is no manifest, it is not valid, or there are several versions.
     """
-    place = f"{path}/{MANIFEST_FILE}"
-    try:
-        text = _read_text(place)
-    except FileNotFoundError as error:
-        message = f"{path} is not a finished store: it has no {MANIFEST_FILE}; run the stage that makes it"
-        raise DataError(message) from error
-    manifest = Manifest.from_json(text, place)
-    try:
-        return Store(str(path), manifest)
-    except ValidationError as error:
-        raise DataError(f"{place}: its definition is not that of a view ({error}); make the store again") from error
+    folder = _folder_of_version(os.fspath(path).rstrip("/"))
+    place = f"{folder}/{MANIFEST_FILE}"
+    return Store(folder, Manifest.from_json(_read_text(place), place))
+
+
+def _folder_of_version(path: str) -> str:
+    if _file_bytes(f"{path}/{MANIFEST_FILE}") is not None:
+        return path
+    versions = [name for name in _folder_names(path) if VERSION.fullmatch(name)]
+    finished = [name for name in versions if _file_bytes(f"{path}/{name}/{MANIFEST_FILE}") is not None]
+    if not finished:
+        raise DataError(f"{path} is not a finished store: it has no {MANIFEST_FILE}; run the stage that makes it")
+    if len(finished) > 1:
+        raise DataError(f"{path} holds the versions {', '.join(sorted(finished))}: name the folder of one")
+    return f"{path}/{finished[0]}"
 
 
 def _read_text(path: str) -> str:
     if "://" not in path:
-        with open(path, encoding="utf-8") as file:
+        with builtins.open(path, encoding="utf-8") as file:
             return file.read()
     import tensorflow as tf
 
@@ -273,7 +213,7 @@ def _read_text(path: str) -> str:
 
 def _open_binary(path: str) -> BinaryIO:
     if "://" not in path:
-        return open(path, "rb")
+        return builtins.open(path, "rb")
     import tensorflow as tf
 
     file: BinaryIO = tf.io.gfile.GFile(path, "rb")
@@ -289,24 +229,11 @@ def _file_bytes(path: str) -> int | None:
     return int(tf.io.gfile.stat(path).length) if tf.io.gfile.exists(path) else None
 
 
-def store_files(manifest: Manifest, license_name: str | None, description: str) -> Mapping[str, str]:
-    """The files that stand beside the shards, without statistics: name → content, the manifest last.
+def _folder_names(path: str) -> list[str]:
+    """Names in a folder, none where there is no such folder."""
+    if "://" not in path:
+        return os.listdir(path) if os.path.isdir(path) else []
+    import tensorflow as tf
 
-    Args:
-        manifest: the finished store's manifest.
-        license_name: licence of the audio, or None if unknown.
-        description: one sentence for TensorFlow Datasets.
-    """
-    store = Store("", manifest)
-    records = {split: [shard.records for shard in store.shards(split)] for split in store.splits}
-    bytes_ = {split: sum(shard.bytes for shard in store.shards(split)) for split in store.splits}
-    supervised = (store.tensor, "label") if store.classes else None
-    files = {
-        FEATURES_FILE: metadata.features_json(store.record, manifest.classes),
-        DATASET_INFO_FILE: metadata.dataset_info_json(
-            manifest.name, description, license_name, supervised, records, bytes_
-        ),
-    }
-    if manifest.classes:
-        files[LABELS_FILE] = "".join(f"{name}\n" for name in manifest.classes)
-    return {**files, MANIFEST_FILE: manifest.to_json()}
+    names = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else []
+    return [name.rstrip("/") for name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
@@ -111,6 +111,9 @@ class Mfcc(LogMel):
         return (self.frames, self.coefficients)
 
 
+REVISIONS: Final = {"waveform": 1, "spectrogram": 1, "logmel": 1, "mfcc": 1}
+"""Of each kind's mathematics; raised whenever the same parameters come to give other numbers."""
+
 View: TypeAlias = Annotated[Waveform | Spectrogram | LogMel | Mfcc, Field(discriminator="kind")]
 
 
@@ -139,6 +142,16 @@ def from_definition(parameters: dict[str, object]) -> View:
     """
     view: View = TypeAdapter(View).validate_json(json.dumps(parameters))
     return view
+
+
+def version(view: View) -> str:
+    """The version of a view's stores, as TensorFlow Datasets writes versions: x.y.z, all three whole numbers.
+
+    It follows from the definition, so it changes exactly when the definition does: x is the revision of the
+    mathematics, y and z are digits of the hash of the parameters. Versions have no order beyond x.
+    """
+    digits = int(definition_hash(view), 16)
+    return f"{REVISIONS[view.kind]}.{digits % 10**6}.{digits // 10**6 % 10**6}"
 
 
 def definition_hash(view: View) -> str:

@@ -5,6 +5,7 @@ Clip shards → features of each shard, divided into splits → statistics, meta
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import posixpath
 from collections.abc import Iterator
@@ -16,15 +17,18 @@ import click
 import command
 import params
 from features import __version__
+from features.catalog import VIEW_CATALOG_SCHEMA
 from features.errors import DataError
+from features.manifest import CATALOG_FILE, MANIFEST_FILE, STATISTICS_FILE, Manifest, metadata_files
 from features.mel import mel_filters
-from features.store import MANIFEST_FILE, STATISTICS_FILE, Manifest, Store, open_store, store_files
-from features.views import LogMel, View, definition, definition_hash
+from features.statistics import Statistics, finish, merge, statistics_json
+from features.store import Store
+from features.store import open as open_store
+from features.views import LogMel, View, definition, definition_hash, version
 from pipelines import files, runner
-from pipelines.featurise import REPORT_PATTERN, FeatureShards, Inputs, featurise
+from pipelines.featurise import REPORT_PATTERN, FeatureShards, Inputs, featurise, part_path
 from pipelines.select import read_description
 from pipelines.splits import SPLITS
-from pipelines.statistics import finish, merge
 
 
 class Featurise(beam.DoFn):
@@ -57,37 +61,38 @@ class Featurise(beam.DoFn):
 class Publish(beam.DoFn):
     """Reports of all shards → the finished store, or the record of why there is none."""
 
-    def __init__(self, output: str, manifest: Manifest, view: View, license_name: str | None) -> None:
-        self._output, self._manifest, self._view, self._license = output, manifest, view, license_name
+    def __init__(self, output: str, manifest: Manifest, view: View) -> None:
+        self._output, self._manifest, self._view = output, manifest, view
 
     def process(self, _: None, reports: list[FeatureShards], failures: list[str]) -> None:
         if failures:
             files.fail(files.join(self._output, files.WORK_FOLDER), sorted(failures)[0])
             return
-        publish(self._output, reports, self._manifest, self._view, self._license)
+        publish(self._output, reports, self._manifest, self._view)
 
 
-def publish(
-    output: str, reports: list[FeatureShards], manifest: Manifest, view: View, license_name: str | None
-) -> None:
-    """Write statistics and metadata, the manifest last.
+def publish(output: str, reports: list[FeatureShards], manifest: Manifest, view: View) -> None:
+    """Write catalogue, statistics and metadata, the manifest last.
 
     Args:
         output: folder of the store.
         reports: the report of every clip shard, in any order.
         manifest: the manifest, still without shards.
         view: the definition of the features.
-        license_name: licence of the audio, or None if unknown.
     """
     reports = sorted(reports, key=lambda report: report.index)
     shards = [shard for report in reports for shard in report.shards]
     order: dict[str, int] = {split: place for place, split in enumerate(SPLITS)}
     shards.sort(key=lambda shard: (order[shard.split], shard.file))
-    complete = Manifest(**{**vars(manifest), "shards": tuple(shards)})
-    statistics = finish(merge((report.totals for report in reports), view))
-    files.write_text(files.join(output, STATISTICS_FILE), statistics.to_json())
-    description = f"Keyword spotting features: {view.kind} of one-second clips, task {manifest.task['task']}."
-    for name, text in store_files(complete, license_name, description).items():
+    parts = [part_path(files.join(output, files.WORK_FOLDER), report.index) for report in reports]
+    files.concatenate_tables(files.join(output, CATALOG_FILE), parts, VIEW_CATALOG_SCHEMA)
+    statistics: dict[str, Statistics] = {
+        split: finish(merge((report.totals[split] for report in reports), view)) for split in SPLITS
+    }
+    files.write_text(files.join(output, STATISTICS_FILE), statistics_json(statistics))
+    tables = {name: files.sha256(files.join(output, name)) for name in (CATALOG_FILE, STATISTICS_FILE)}
+    complete = dataclasses.replace(manifest, shards=tuple(shards), tables=tables)
+    for name, text in metadata_files(complete).items():
         files.write_text(files.join(output, name), text)
 
 
@@ -97,7 +102,7 @@ def extract(clips: str, selection: str, output: str, view: View, beam_options: t
     Args:
         clips: the finished clip store.
         selection: the table of (id, label, split).
-        output: folder of the feature store; its last part names the store.
+        output: folder of the view, which names the store; the store goes into a folder of its version below.
         view: the definition of the features.
         beam_options: Beam's own options.
 
@@ -113,9 +118,13 @@ def extract(clips: str, selection: str, output: str, view: View, beam_options: t
         raise DataError(f"{selection} was made from other clips than {clips}: run `python -m pipelines.select` again")
     name = posixpath.basename(output.rstrip("/"))
     manifest = _manifest(name, view, task, clip_store)
+    for stale in set(files.version_folders(output)) - {manifest.version}:
+        files.clear(files.join(output, stale))
+    output = files.join(output, manifest.version)
     work = files.begin(output, {"manifest": manifest.to_json()})
     inputs = Inputs(
         clip_shards=tuple(files.join(clips, shard.file) for shard in clip_store.manifest.shards),
+        catalog=files.join(clips, CATALOG_FILE),
         selection=selection,
         output=output,
         store=name,
@@ -131,7 +140,7 @@ def extract(clips: str, selection: str, output: str, view: View, beam_options: t
             | "Spread over workers" >> beam.Reshuffle()
             | "Featurise" >> beam.ParDo(Featurise(inputs, view)).with_outputs("failed", main="reports")
         )
-        finished = Publish(output, manifest, view, _license(clip_store))
+        finished = Publish(output, manifest, view)
         sides = beam.pvalue.AsList(reports.reports), beam.pvalue.AsList(reports.failed)
         _ = pipeline | "Once" >> beam.Create([None]) | "Publish" >> beam.ParDo(finished, *sides)
 
@@ -142,19 +151,16 @@ def extract(clips: str, selection: str, output: str, view: View, beam_options: t
 def _manifest(name: str, view: View, task: dict[str, Any], clip_store: Store) -> Manifest:
     return Manifest(
         name=name,
+        version=version(view),
         definition=definition(view),
         classes=tuple(task["classes"]),
         task=task,
         source=clip_store.manifest.source,
         parameters={"definition_sha256": definition_hash(view), "clips": clip_store.manifest.parameters},
         code_version=__version__,
+        tables={},
         shards=(),
     )
-
-
-def _license(clip_store: Store) -> str | None:
-    names = {archive["license"] for archive in clip_store.manifest.source["archives"] if archive["license"]}
-    return ", ".join(sorted(names)) or None
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -174,7 +180,7 @@ def main(clips: str, selection: str, features: str, beam_options: tuple[str, ...
     extract(clips, selection, features, views[name], beam_options)
     store = open_store(features)
     counts = ", ".join(f"{split} {count}" for split, count in store.counts.items())
-    command.say(f"{features}: {store.tensor} {views[name].shape} {views[name].dtype}, clips: {counts}")
+    command.say(f"{store.path}: {store.tensor} {views[name].shape} {views[name].dtype}, clips: {counts}")
 
 
 if __name__ == "__main__":

@@ -17,15 +17,15 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from features.errors import DataError
+from features.manifest import MANIFEST_FILE, STORE_FILES, VERSION
 from features.metadata import to_json as to_json
-from features.store import MANIFEST_FILE, STORE_FILES
-from pipelines.catalog import CATALOG_FILE, REJECTS_FILE
 
 WORK_FOLDER: Final = "_work"
 FAILURE_FILE: Final = "failure.json"
 _PLAN_FILE: Final = "plan.json"
 _TEMPORARY_SUFFIX: Final = ".tmp"
-_STALE_PATTERNS: Final = (*STORE_FILES, CATALOG_FILE, REJECTS_FILE, "*.tfrecord-?????-of-?????")
+_CHUNK_BYTES: Final = 1 << 20
+_STALE_PATTERNS: Final = (*STORE_FILES, "*.tfrecord-?????-of-?????")
 """The files that a stage writes to its output folder; whatever else lies there is not its own."""
 
 
@@ -132,16 +132,23 @@ def begin(output: str, plan: dict[str, Any]) -> str:
     work = join(output, WORK_FOLDER)
     plan_path, text = join(work, _PLAN_FILE), to_json(plan)
     finished = join(output, MANIFEST_FILE)
-    resumable = not exists(finished) and exists(plan_path) and read_bytes(plan_path).decode() == text
-    remove([finished, join(work, FAILURE_FILE)])
-    stale = [f".*{_TEMPORARY_SUFFIX}"] if resumable else [f".*{_TEMPORARY_SUFFIX}", *_STALE_PATTERNS]
-    if not resumable:
-        remove([plan_path])
-        remove([work])
-    remove([join(output, name) for pattern in stale for name in file_names(output, pattern)])
-    if not resumable:
-        write_text(plan_path, text)
+    if not exists(finished) and exists(plan_path) and read_bytes(plan_path).decode() == text:
+        remove([join(work, FAILURE_FILE)])
+        remove([join(output, name) for name in file_names(output, f".*{_TEMPORARY_SUFFIX}")])
+        return work
+    remove([plan_path])
+    clear(output)
+    write_text(plan_path, text)
     return work
+
+
+def clear(output: str) -> None:
+    """Delete the files of a store and of its unfinished work, the manifest first; other files are left alone."""
+    remove([join(output, MANIFEST_FILE), join(output, WORK_FOLDER)])
+    stale = (f".*{_TEMPORARY_SUFFIX}", *_STALE_PATTERNS)
+    remove([join(output, name) for pattern in stale for name in file_names(output, pattern)])
+    if os.path.isdir(output) and not os.listdir(output):
+        os.rmdir(output)
 
 
 def fail(work: str, message: str) -> None:
@@ -207,6 +214,24 @@ def open_table(path: str) -> Iterator[pq.ParquetFile]:
         raise DataError(f"{path} can't be read ({error}): make it again") from error
 
 
+def sha256(path: str) -> str:
+    """SHA-256 (hex) of a file."""
+    with open_for_reading(path) as file:
+        found = hashlib.sha256()
+        while chunk := file.read(_CHUNK_BYTES):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def version_folders(folder: str) -> list[str]:
+    """Names of the folders x.y.z in a folder that hold a store, finished or not; none where there is no folder."""
+    found = set()
+    for pattern in (f"*/{MANIFEST_FILE}", f"*/{WORK_FOLDER}/{_PLAN_FILE}"):
+        (match,) = FileSystems.match([join(folder, pattern)])
+        found |= {metadata.path.removeprefix(f"{folder}/").partition("/")[0] for metadata in match.metadata_list}
+    return sorted(name for name in found if VERSION.fullmatch(name))
+
+
 def manifest_sha256(store: str) -> str:
     """SHA-256 (hex) of a finished store's manifest; it names the store's whole content, since the manifest hashes it.
 
@@ -216,4 +241,4 @@ def manifest_sha256(store: str) -> str:
     place = join(store, MANIFEST_FILE)
     if not exists(place):
         raise DataError(f"{store} is not a finished store: it has no {MANIFEST_FILE}; run the stage that makes it")
-    return hashlib.sha256(read_bytes(place)).hexdigest()
+    return sha256(place)

@@ -15,17 +15,17 @@ import click
 import command
 import params
 from features import __version__
+from features.catalog import CATALOG_SCHEMA, REJECTS_SCHEMA
 from features.errors import DataError
-from features.store import MANIFEST_FILE, Manifest, store_files
+from features.manifest import CATALOG_FILE, MANIFEST_FILE, REJECTS_FILE, Manifest, metadata_files
+from features.schema import CLIPS_VERSION
 from params import Ingest
 from pipelines import files, runner
-from pipelines.catalog import CATALOG_FILE, CATALOG_SCHEMA, REJECTS_FILE, REJECTS_SCHEMA
 from pipelines.layouts import CORPUS_FILE
 from pipelines.scatter import Archive, Spill, scatter, scattered_bytes
 from pipelines.seal import CLIPS_STORE, SealedShard, part_path, read_report, seal, share_of_rejects
 
 _ARCHIVE_KEYS = {"file", "sha256", "bytes", "license"}
-_DESCRIPTION = "One-second clips of spoken words and background noise, 16 kHz, not divided into splits."
 
 
 class Scatter(beam.DoFn):
@@ -108,31 +108,31 @@ def publish(output: str, sealed: list[SealedShard], archives: list[dict[str, Any
             f"{rejected} of {total} files can't be used, more than max_reject_fraction {config.max_reject_fraction}: "
             f"see {files.join(output, REJECTS_FILE)}; the first is {example}"
         )
-    for name, text in store_files(_manifest(sealed, archives, config), _licenses(archives), _DESCRIPTION).items():
+    tables = {name: files.sha256(files.join(output, name)) for name in (CATALOG_FILE, REJECTS_FILE)}
+    for name, text in metadata_files(_manifest(sealed, archives, config, tables)).items():
         files.write_text(files.join(output, name), text)
     return None
 
 
-def _manifest(sealed: list[SealedShard], archives: list[dict[str, Any]], config: Ingest) -> Manifest:
+def _manifest(
+    sealed: list[SealedShard], archives: list[dict[str, Any]], config: Ingest, tables: dict[str, str]
+) -> Manifest:
     return Manifest(
         name=CLIPS_STORE,
+        version=CLIPS_VERSION,
         definition=None,
         classes=(),
         task={},
         source={"archives": archives},
         parameters=_parameters(config),
         code_version=__version__,
+        tables=tables,
         shards=tuple(each.shard for each in sealed),
     )
 
 
 def _parameters(config: Ingest) -> dict[str, Any]:
     return {"shards": config.shards, "silence": asdict(config.silence), "seed": config.seed}
-
-
-def _licenses(archives: list[dict[str, Any]]) -> str | None:
-    names = {archive["license"] for archive in archives if archive["license"]}
-    return ", ".join(sorted(names)) or None
 
 
 def read_corpus(raw: str) -> list[dict[str, Any]]:

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from features.audio import AudioError, Samples, decode_wav, pad_or_trim, peak_and_rms
+from features.audio import AudioError, Samples, clipped_samples, decode_wav, pad_or_trim, peak_and_rms
+from features.catalog import CATALOG_SCHEMA, HARMLESS_REASONS, REJECTS_SCHEMA
+from features.manifest import Shard
 from features.schema import CLIP_RECORD
-from features.store import Shard
 from pipelines import files, spill
-from pipelines.catalog import CATALOG_SCHEMA, HARMLESS_REASONS, REJECTS_SCHEMA
 from pipelines.layouts import SILENCE, UNKNOWN
 from pipelines.scatter import Spill
 from pipelines.shards import ShardWriter, digest, shard_file
@@ -213,7 +213,8 @@ def _split_of(source: _Source, listed: dict[tuple[int, str], SplitName]) -> Spli
 
 def _row(source: _Source, clip: _Clip, split: SplitName | None, shard: int, position: int) -> dict[str, Any]:
     header = source.header
-    peak, rms = peak_and_rms(clip.samples[: clip.length])
+    real = clip.samples[: clip.length]
+    peak, rms = peak_and_rms(real)
     return {
         "id": header["id"],
         "word": header.get("word", SILENCE),
@@ -223,6 +224,7 @@ def _row(source: _Source, clip: _Clip, split: SplitName | None, shard: int, posi
         "rate": clip.rate_hz,
         "peak": peak,
         "rms": rms,
+        "clipped": clipped_samples(real),
         "audio_sha256": clip.sha256,
         "recording": header.get("recording"),
         "start": header.get("start"),

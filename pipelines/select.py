@@ -19,9 +19,9 @@ import pyarrow as pa
 import command
 import params
 from features.errors import DataError
+from features.manifest import CATALOG_FILE
 from params import Select
 from pipelines import files, runner
-from pipelines.catalog import CATALOG_FILE
 from pipelines.layouts import SILENCE, UNKNOWN
 from pipelines.sampling import (
     CATALOG_COLUMNS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import BinaryIO
 
+from features.manifest import Shard
 from features.records import RecordWriter
-from features.store import Shard
 
 
 def digest(clip_id: str) -> bytes:

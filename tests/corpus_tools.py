@@ -41,6 +41,12 @@ class Outcome(NamedTuple):
         return [line for line in self.stderr.splitlines() if not progress.match(line) or line.startswith("error")]
 
 
+def store_folder(view: Path) -> Path:
+    """The folder of a view's one version, which holds its store."""
+    (folder,) = view.iterdir()
+    return folder
+
+
 def wav(samples: npt.NDArray[Any], rate_hz: int = RATE_HZ, subtype: str = "PCM_16", kind: str = "WAV") -> bytes:
     """A WAVE file written by libsndfile."""
     out = io.BytesIO()

@@ -20,6 +20,7 @@ from corpus_tools import (
     parameters,
     run_stage,
     speakers,
+    store_folder,
     tar_gz,
     voice,
     wav,
@@ -32,7 +33,8 @@ from test_ingest import assert_refused, clips_of, table
 import params
 from features import frontend
 from features.errors import DataError
-from features.store import Manifest, open_store
+from features.manifest import Manifest
+from features.store import open as open_store
 from features.views import definition_hash, real_length
 from pipelines.featurise import Inputs, featurise, report_path
 
@@ -87,7 +89,7 @@ def test_two_workers_write_the_same_bytes(finished: Path, folder: Path) -> None:
 def test_the_statistics_are_numpys_over_the_train_split(finished: Path) -> None:
     store = open_store(str(finished / "features" / "mfcc"))
     values = np.concatenate([np.asarray(record["mfcc"], np.float64) for record in store.records("train")])
-    found = store.statistics
+    found = store.statistics()
     assert (found.clips, found.values) == (store.counts["train"], len(values))
     assert np.allclose(found.mean, values.mean(axis=0), rtol=1e-9, atol=1e-9)
     assert np.allclose(found.std, values.std(axis=0), rtol=1e-6)
@@ -106,7 +108,7 @@ def test_the_manifest_says_what_the_store_was_made_from(finished: Path) -> None:
     assert manifest.task["clips_manifest_sha256"] == hashlib.sha256(clips).hexdigest()
     assert manifest.classes == ("_silence_", "_unknown_", "yes", "no")
     for shard in manifest.shards:
-        content = (finished / "features" / "mfcc" / shard.file).read_bytes()
+        content = (store_folder(finished / "features" / "mfcc") / shard.file).read_bytes()
         assert (shard.bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -140,12 +142,12 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
         env=environment(),
         stderr=subprocess.DEVNULL,
     )
-    output = folder / "features" / "mfcc"
-    while not list((output / "_work").glob("featurised-*.json")):
+    while not list((folder / "features").glob("mfcc/*/_work/featurised-*.json")):
         assert process.poll() is None
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    output = store_folder(folder / "features" / "mfcc")
     reports = sorted((output / "_work").glob("featurised-*.json"))
     done = [shard["file"] for path in reports for shard in json.loads(path.read_text())["shards"]]
     assert done and not (output / "manifest.json").exists()
@@ -155,13 +157,14 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
     (output / ".mfcc-train.tfrecord-00000-of-00003.0f.tmp").write_bytes(b"of a killed attempt")
     assert call(folder, "extract", *ARGUMENTS).code == 0
     assert {name: (output / name).stat().st_mtime_ns for name in done} == before
-    assert contents(output) == contents(finished / "features" / "mfcc")
+    assert contents(output) == contents(store_folder(finished / "features" / "mfcc"))
 
 
 def test_a_finished_shard_is_kept_and_one_whose_file_is_gone_is_made_again(folder: Path) -> None:
     view, output = views(folder).views["waveform"], str(folder / "out")
     shards = [f"{folder}/clips/{shard.file}" for shard in open_store(str(folder / "clips")).manifest.shards]
-    inputs = Inputs(tuple(shards), str(folder / "selection.parquet"), output, "waveform")
+    catalog = str(folder / "clips" / "catalog.parquet")
+    inputs = Inputs(tuple(shards), catalog, str(folder / "selection.parquet"), output, "waveform")
     first = featurise(1, inputs, view, lambda clips: clips)
 
     def refuse(_: object) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
@@ -180,7 +183,9 @@ def test_a_finished_shard_is_kept_and_one_whose_file_is_gone_is_made_again(folde
 def test_another_definition_replaces_the_store(finished: Path, folder: Path, call: Call) -> None:
     shutil.copytree(finished / "features" / "mfcc", folder / "features" / "mfcc")
     write_parameters(folder, extract__views__mfcc__coefficients=13)
+    before = store_folder(folder / "features" / "mfcc")
     assert call(folder, "extract", *ARGUMENTS).code == 0
+    assert not before.exists()
     store = open_store(str(folder / "features" / "mfcc"))
     assert store.view is not None and store.view.shape == (98, 13)
     assert {np.shape(r["mfcc"]) for split in SPLITS for r in store.records(split)} == {(98, 13)}
@@ -214,7 +219,7 @@ def test_a_damaged_clip_shard_is_one_clear_sentence_and_leaves_no_store(damage: 
             path.unlink()
     outcome = call(folder, "extract", *ARGUMENTS)
     assert_refused(outcome, f"clips/{shard.file}")
-    assert not {"manifest.json", "_work"} & {path.name for path in (folder / "features" / "mfcc").iterdir()}
+    assert not {"manifest.json", "_work"} & {path.name for path in store_folder(folder / "features" / "mfcc").iterdir()}
 
 
 @pytest.mark.slow
@@ -240,7 +245,7 @@ def test_a_damaged_selection_is_one_clear_sentence(damage: str, folder: Path, ca
             content[60] ^= 1
             path.write_bytes(content)
     assert_refused(call(folder, "extract", *ARGUMENTS), "selection.parquet")
-    assert not (folder / "features" / "mfcc" / "manifest.json").exists()
+    assert not list((folder / "features").rglob("manifest.json"))
 
 
 def test_a_view_that_is_not_declared_is_refused_with_those_that_are(folder: Path, call: Call) -> None:

@@ -37,7 +37,7 @@ from corpus_tools import (
     write_raw,
 )
 
-from features.store import open_store
+from features.store import open as open_store
 
 Table = list[dict[str, Any]]
 

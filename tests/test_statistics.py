@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from features.store import Statistics
+from features.statistics import Statistics, Totals, finish, merge, no_totals, totals_of
 from features.views import LogMel, Waveform
-from pipelines.statistics import Totals, finish, merge, no_totals, totals_of
 
 VIEW = LogMel(
     kind="logmel",

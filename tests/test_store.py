@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from corpus_tools import store_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import DataError
+from features.manifest import LABELS_FILE, MANIFEST_FILE, Manifest, Shard, metadata_files
 from features.records import RecordWriter
-from features.store import LABELS_FILE, MANIFEST_FILE, Manifest, Shard, Store, open_store, store_files
-from features.views import Waveform, definition
+from features.store import Store
+from features.store import open as open_store
+from features.views import Waveform, definition, version
 
 SPLITS = ("train", "validation", "test")
 WAVEFORM = Waveform(kind="waveform", sample_rate_hz=8_000)
@@ -30,7 +33,7 @@ def copy(store: Path, folder: Path) -> Path:
 
 def ids(store: Store, **options: Any) -> list[str]:
     """The ids of one pass over the train split, in the order in which they come."""
-    batches = store.dataset("train", 5, shuffle_buffer=100, columns=("id",), **options)
+    batches = store.dataset("train", 5, shuffle=100, columns=("id",), **options)
     return [name.decode() for batch in batches.as_numpy_iterator() for name in batch["id"]]
 
 
@@ -55,7 +58,18 @@ def small_store(folder: Path, records: tuple[int, ...]) -> Store:
     """A store of waveforms with so many records in each shard of its train split."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
-    manifest = Manifest("small", definition(WAVEFORM), ("a", "b"), {}, {}, {}, "0", ())
+    manifest = Manifest(
+        name="small",
+        version=version(WAVEFORM),
+        definition=definition(WAVEFORM),
+        classes=("a", "b"),
+        task={"task": "letters"},
+        source={},
+        parameters={},
+        code_version="0",
+        tables={},
+        shards=(),
+    )
     spec, generator = Store("", manifest).record, np.random.default_rng(0)
     for number, count in enumerate(records):
         name = f"small-train.tfrecord-{number:05d}-of-{len(records):05d}"
@@ -67,15 +81,15 @@ def small_store(folder: Path, records: tuple[int, ...]) -> Store:
                 writer.write(spec.encode(record))
         shards.append(Shard(name, "train", writer.records, writer.bytes, writer.sha256))
     manifest = dataclasses.replace(manifest, shards=tuple(shards))
-    for name, text in store_files(manifest, None, "A small store.").items():
+    for name, text in metadata_files(manifest).items():
         (folder / name).write_text(text)
     return Store(str(folder), manifest)
 
 
 def test_a_folder_without_a_manifest_is_no_store(finished: Path, tmp_path: Path) -> None:
-    folder = copy(finished / "features" / "mfcc", tmp_path)
+    folder = copy(store_folder(finished / "features" / "mfcc"), tmp_path)
     (folder / MANIFEST_FILE).unlink()
-    with pytest.raises(DataError, match=r"mfcc is not a finished store: it has no manifest\.json; run the stage"):
+    with pytest.raises(DataError, match=r"is not a finished store: it has no manifest\.json; run the stage"):
         open_store(str(folder))
     with pytest.raises(DataError, match="is not a finished store"):
         open_store(str(tmp_path / "absent"))
@@ -93,14 +107,14 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_manifest_that_is_not_valid_is_refused(damage: str, finished: Path, tmp_path: Path) -> None:
-    content = json.loads((finished / "features" / "mfcc" / MANIFEST_FILE).read_text())
+    content = json.loads((store_folder(finished / "features" / "mfcc") / MANIFEST_FILE).read_text())
     (tmp_path / MANIFEST_FILE).write_text(json.dumps(DAMAGES[damage](content)))
     with pytest.raises(DataError, match=r"(?s)manifest\.json.*make the store again"):
         open_store(str(tmp_path))
 
 
 def test_a_cut_manifest_is_refused(finished: Path, tmp_path: Path) -> None:
-    text = (finished / "features" / "mfcc" / MANIFEST_FILE).read_text()
+    text = (store_folder(finished / "features" / "mfcc") / MANIFEST_FILE).read_text()
     for length in range(0, len(text) - 2, 97):
         (tmp_path / MANIFEST_FILE).write_text(text[:length])
         with pytest.raises(DataError, match="make the store again"):
@@ -108,12 +122,12 @@ def test_a_cut_manifest_is_refused(finished: Path, tmp_path: Path) -> None:
 
 
 def test_a_manifest_survives_its_file(finished: Path) -> None:
-    text = (finished / "features" / "mfcc" / MANIFEST_FILE).read_text()
+    text = (store_folder(finished / "features" / "mfcc") / MANIFEST_FILE).read_text()
     assert Manifest.from_json(text, "place").to_json() == text
 
 
 def test_a_missing_cut_or_damaged_shard_is_found(finished: Path, tmp_path: Path) -> None:
-    folder = copy(finished / "features" / "mfcc", tmp_path)
+    folder = copy(store_folder(finished / "features" / "mfcc"), tmp_path)
     store = open_store(str(folder))
     shard = store.shards("train")[1]
     content = (folder / shard.file).read_bytes()
@@ -160,7 +174,7 @@ def test_tf_data_gives_the_records_in_order(split: str, finished: Path) -> None:
 def test_each_epoch_has_every_record_once_in_an_order_of_its_own(seed: int | None, finished: Path) -> None:
     store = open_store(str(finished / "features" / "mfcc"))
     in_order = sorted(str(record["id"]) for record in store.records("train"))
-    dataset = store.dataset("train", 5, shuffle_buffer=100, seed=seed, columns=("id",))
+    dataset = store.dataset("train", 5, shuffle=100, seed=seed, columns=("id",))
     epochs = [[name for batch in dataset.as_numpy_iterator() for name in batch["id"]] for _ in range(3)]
     assert [sorted(name.decode() for name in epoch) for epoch in epochs] == [in_order] * 3
     assert epochs[0] != epochs[1] != epochs[2]
@@ -175,7 +189,7 @@ def test_a_seed_repeats_the_order_and_another_changes_it(finished: Path) -> None
 def test_a_repeated_dataset_goes_on_without_end_and_without_loss(finished: Path) -> None:
     store = open_store(str(finished / "features" / "mfcc"))
     count = store.counts["train"]
-    batches = store.dataset("train", count, shuffle_buffer=10, seed=0, repeat=True, columns=("id",)).take(3)
+    batches = store.dataset("train", count, shuffle=10, seed=0, repeat=True, columns=("id",)).take(3)
     epochs = [sorted(batch["id"]) for batch in batches.as_numpy_iterator()]
     assert len(epochs) == 3 and epochs[0] == epochs[1] == epochs[2] and len(set(epochs[0])) == count
 
@@ -184,7 +198,7 @@ def test_a_repeated_dataset_goes_on_without_end_and_without_loss(finished: Path)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.integers(1, 5))
 def test_shards_of_any_size_give_each_record_once(tmp_path: Path, counts: list[int], batch_size: int) -> None:
     store = small_store(tmp_path, tuple(counts))
-    batches = store.dataset("train", batch_size, shuffle_buffer=3, seed=1, columns=("id",)).as_numpy_iterator()
+    batches = store.dataset("train", batch_size, shuffle=3, seed=1, columns=("id",)).as_numpy_iterator()
     expected = [f"{shard}/{place}" for shard, count in enumerate(counts) for place in range(count)]
     assert sorted(name.decode() for batch in batches for name in batch["id"]) == expected
     assert [record["id"] for record in store.records("train")] == expected
@@ -192,7 +206,7 @@ def test_shards_of_any_size_give_each_record_once(tmp_path: Path, counts: list[i
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_tensorflow_datasets_gives_the_same_features(split: str, finished: Path) -> None:
-    folder = finished / "features" / "mfcc"
+    folder = store_folder(finished / "features" / "mfcc")
     assert_same_records(tensorflow_datasets(folder, split), list(open_store(str(folder)).records(split)))
 
 
@@ -203,7 +217,7 @@ def test_tensorflow_datasets_gives_the_same_clips(finished: Path) -> None:
 
 
 def test_tensorflow_datasets_knows_the_classes_the_licence_and_what_is_learnt(finished: Path) -> None:
-    folder = finished / "features" / "mfcc"
+    folder = store_folder(finished / "features" / "mfcc")
     info = tfds.builder_from_directory(str(folder)).info
     assert info.name == "mfcc"
     assert (

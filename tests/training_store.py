@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from features.manifest import Manifest, Shard, metadata_files
 from features.records import RecordWriter
 from features.schema import CLIP_RECORD, RecordSpec, tensor_name, view_record
-from features.store import Manifest, Shard, Statistics, Store, open_store, store_files
-from features.views import CLIP_SAMPLES, Mfcc, View, definition
+from features.statistics import Statistics, statistics_json
+from features.store import Store
+from features.store import open as open_store
+from features.views import CLIP_SAMPLES, Mfcc, View, definition, version
 
 CLASSES = ("_silence_", "_unknown_", "yes", "no")
 TASK: dict[str, Any] = {"task": "small", "words": ["yes", "no"], "silence": True, "unknown": True}
@@ -72,12 +75,14 @@ def feature_store(
         shards += _write(folder, "small", split, spec, records)
     manifest = Manifest(
         name="small",
+        version=version(view),
         definition=definition(view),
         classes=classes,
         task=TASK,
         source=SOURCE,
         parameters={},
         code_version="1",
+        tables={},
         shards=tuple(shards),
     )
     return _finish(folder, manifest, statistics(train, view))
@@ -107,12 +112,14 @@ def clip_store(folder: Path, counts: Mapping[str, int] = COUNTS) -> Store:
             )
     manifest = Manifest(
         name="clips",
+        version="1.0.0",
         definition=None,
         classes=(),
         task={},
         source=SOURCE,
         parameters={},
         code_version="1",
+        tables={},
         shards=tuple(_write(folder, "clips", "unsplit", CLIP_RECORD, records)),
     )
     return _finish(folder, manifest, None)
@@ -134,7 +141,7 @@ def _write(folder: Path, name: str, split: str, spec: RecordSpec, records: list[
 
 def _finish(folder: Path, manifest: Manifest, statistics_: Statistics | None) -> Store:
     if statistics_ is not None:
-        (folder / "statistics.json").write_text(statistics_.to_json())
-    for name, text in store_files(manifest, None, "Synthetic patterns.").items():
+        (folder / "statistics.json").write_text(statistics_json({"train": statistics_}))
+    for name, text in metadata_files(manifest).items():
         (folder / name).write_text(text)
     return open_store(str(folder))

@@ -41,7 +41,7 @@ def augmentation(numbers: Augment, store: Store) -> Change | None:
         changes.append(lambda features: time_shift(features, farthest))
     if numbers.time_masks or numbers.frequency_masks:
         check_masks(numbers, view)
-        mean = store.statistics.mean.astype(np.float32)
+        mean = store.statistics().mean.astype(np.float32)
         changes.append(lambda features: masks(features, numbers, mean))
     return _chain(changes) if changes else None
 

@@ -80,7 +80,7 @@ def _epoch(store: Store, fit: Fit, epoch: int) -> tf.data.Dataset:
     seed = epoch_seed(fit.seed, epoch)
     tf.random.set_seed(seed)  # shuffling and the random ops traced below take their seeds from this one
     records = store.dataset(
-        "train", fit.batch_size, shuffle_buffer=fit.shuffle_buffer, seed=seed, columns=(store.tensor, "label")
+        "train", fit.batch_size, shuffle=fit.shuffle_buffer, seed=seed, columns=(store.tensor, "label")
     )
     examples = records.map(functools.partial(example, store.tensor))
     change = augmentation(fit.augment, store)

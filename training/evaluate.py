@@ -14,7 +14,8 @@ import numpy as np
 import command
 import params
 from features.errors import DataError
-from features.store import Store, open_store
+from features.store import Store
+from features.store import open as open_store
 from features.views import View
 from params import Evaluate
 from training import dataset

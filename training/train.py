@@ -18,7 +18,8 @@ import command
 import params
 from features.errors import DataError
 from features.metadata import to_json
-from features.store import Store, open_store
+from features.store import Store
+from features.store import open as open_store
 from params import Fit
 from training import dataset, models
 from training.artifact import HISTORY_FILE, MODEL_FILE, NETWORK_FILE, ModelInfo, describe, write_model
@@ -127,7 +128,13 @@ def learning_rate(fit: Fit, steps_per_epoch: int) -> float | keras.optimizers.sc
 
 def fingerprint(store: Store, model: str, parameters: dict[str, Any]) -> str:
     """SHA-256 (hex) of all that decides a run: the store's manifest and statistics, the model and its parameters."""
-    parts = [store.manifest.to_json(), store.statistics.to_json(), model, to_json(parameters), keras.__version__]
+    parts = [
+        store.manifest.to_json(),
+        to_json(store.statistics().to_dict()),
+        model,
+        to_json(parameters),
+        keras.__version__,
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

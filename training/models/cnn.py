@@ -7,7 +7,8 @@ import numpy as np
 from keras import layers
 
 from features.errors import DataError
-from features.store import Statistics, Store
+from features.statistics import Statistics
+from features.store import Store
 from params import Cnn
 
 
@@ -30,7 +31,7 @@ def cnn(store: Store, numbers: Cnn) -> keras.Model:
     """
     shape = _plane(store, poolings=len(numbers.filters))
     inputs = keras.Input(shape, name="features")
-    x = normalization(store.statistics)(inputs)
+    x = normalization(store.statistics())(inputs)
     x = layers.Reshape((*shape, 1), name="image")(x)
     for number, filters in enumerate(numbers.filters, start=1):
         convolution = layers.Conv2D(

@@ -1,13 +1,10 @@
-"""The tables beside the clip shards: the catalogue, one row a clip, and the rejects, one row an unusable file."""
+"""The tables beside the shards: the catalogue, one row a clip, and the rejects, one row an unusable file."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import pyarrow as pa
-
-CATALOG_FILE: Final = "catalog.parquet"
-REJECTS_FILE: Final = "rejects.parquet"
 
 
 def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
@@ -24,6 +21,7 @@ CATALOG_SCHEMA: Final = pa.schema(
         _column("rate", pa.int32(), "sample rate of the file in the archive, Hz"),
         _column("peak", pa.float32(), "largest magnitude of the real samples, 0..1 of full scale"),
         _column("rms", pa.float32(), "root mean square of the real samples, 0..1 of full scale"),
+        _column("clipped", pa.int32(), "real samples at the largest or smallest value of int16"),
         _column("audio_sha256", pa.string(), "SHA-256 of the clip's 16000 samples, int16 little-endian"),
         _column("recording", pa.string(), "the background recording that a silence clip was cut from"),
         _column("start", pa.int64(), "first sample of a silence clip in its recording"),
@@ -34,6 +32,19 @@ CATALOG_SCHEMA: Final = pa.schema(
         _column("position", pa.int32(), "place of the record in its shard"),
     ]
 )
+"""Of a store of clips."""
+
+_OF_A_TASK: Final = {
+    "split": [
+        _column("label", pa.int32(), "index into the class names"),
+        _column("split", pa.string(), "train, validation or test"),
+    ],
+    "shard": [_column("shard", pa.int32(), "number of the shard among those of its split")],
+}
+VIEW_CATALOG_SCHEMA: Final = pa.schema(
+    [field for column in CATALOG_SCHEMA for field in _OF_A_TASK.get(column.name, [column])]
+)
+"""Of a store of features: the rows of its clips, with the task's label and split, and the place in its own shards."""
 
 REJECTS_SCHEMA: Final = pa.schema(
     [

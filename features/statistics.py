@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from features.store import Statistics
+from features.metadata import to_json
 from features.views import View
 
-_INT16_FULL_SCALE = 32768.0
-Floats = npt.NDArray[np.float64]
+_INT16_FULL_SCALE: Final = 32768.0
+Floats: TypeAlias = "npt.NDArray[np.float64]"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of each coefficient (the last axis; one for waveforms) over the clips of a split; float64, (coefficients,)."""
+
+    clips: int
+    values: int
+    mean: Floats
+    std: Floats
+    min: Floats
+    max: Floats
+
+    def to_dict(self) -> dict[str, Any]:
+        """The statistics as JSON can hold them, without loss; `values` counts the values of each coefficient."""
+        arrays = {name: getattr(self, name).tolist() for name in ("mean", "std", "min", "max")}
+        return {"clips": self.clips, "values": self.values, **arrays}
+
+    @staticmethod
+    def from_dict(content: dict[str, Any]) -> Statistics:
+        """The inverse of `to_dict`."""
+        arrays = {name: np.asarray(content[name], np.float64) for name in ("mean", "std", "min", "max")}
+        return Statistics(clips=content["clips"], values=content["values"], **arrays)
+
+
+def statistics_json(statistics: Mapping[str, Statistics]) -> str:
+    """Content of statistics.json: the statistics of each split under its name."""
+    return to_json({split: each.to_dict() for split, each in statistics.items()})
+
+
+def read_statistics(text: str) -> dict[str, Statistics]:
+    """The inverse of `statistics_json`."""
+    return {split: Statistics.from_dict(content) for split, content in json.loads(text).items()}
 
 
 @dataclass(frozen=True)
