@@ -19,6 +19,7 @@ from features.audio import (
     AudioError,
     Samples,
     apply_gain,
+    clipped_samples,
     decode_wav,
     mask,
     pad_or_trim,
@@ -219,6 +220,12 @@ def test_peak_and_rms_are_numpys(samples: Samples) -> None:
 
 def test_of_no_samples_peak_and_rms_are_zero() -> None:
     assert peak_and_rms(np.empty(0, np.int16)) == (0.0, 0.0)
+
+
+@given(int16s, st.floats(0, 40))
+def test_clipped_samples_are_those_that_reach_full_scale(samples: Samples, gain_db: float) -> None:
+    loud = apply_gain(samples, gain_db)
+    assert clipped_samples(loud) == sum(value in (-32768, 32767) for value in loud.tolist())
 
 
 @given(int16s, st.floats(-100, 20))

@@ -34,8 +34,9 @@ import params
 from features import frontend
 from features.errors import DataError
 from features.manifest import Manifest
+from features.records import read_records
 from features.store import open as open_store
-from features.views import definition_hash, real_length
+from features.views import definition_hash, real_length, version
 from pipelines.featurise import Inputs, featurise, report_path
 
 SPLITS = ("train", "validation", "test")
@@ -86,11 +87,30 @@ def test_two_workers_write_the_same_bytes(finished: Path, folder: Path) -> None:
     assert contents(folder / "features" / "mfcc") == contents(finished / "features" / "mfcc")
 
 
-def test_the_statistics_are_numpys_over_the_train_split(finished: Path) -> None:
+def test_the_catalogue_has_each_clip_where_its_record_is_with_what_ingest_knew_of_it(finished: Path) -> None:
     store = open_store(str(finished / "features" / "mfcc"))
-    values = np.concatenate([np.asarray(record["mfcc"], np.float64) for record in store.records("train")])
-    found = store.statistics()
-    assert (found.clips, found.values) == (store.counts["train"], len(values))
+    rows = store.catalog().to_pylist()
+    places = {(row["split"], row["shard"], row["position"]): row for row in rows}
+    assert len(places) == len(rows) == sum(store.counts.values())
+    for split in SPLITS:
+        for number, shard in enumerate(store.shards(split)):
+            with (store_folder(finished / "features" / "mfcc") / shard.file).open("rb") as file:
+                for position, record in enumerate(read_records(file, shard.file)):
+                    found, row = store.record.decode(record), places[split, number, position]
+                    assert (found["id"], found["label"], found["length"]) == (row["id"], row["label"], row["length"])
+    of_clips = {row["id"]: row for row in table(finished / "clips" / "catalog.parquet")}
+    for row in rows:
+        of_clip = of_clips[row["id"]]
+        for name in of_clip.keys() - {"split", "shard", "position"}:
+            assert row[name] == of_clip[name], name
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_statistics_are_numpys(split: str, finished: Path) -> None:
+    store = open_store(str(finished / "features" / "mfcc"))
+    values = np.concatenate([np.asarray(record["mfcc"], np.float64) for record in store.records(split)])
+    found = store.statistics(split)
+    assert (found.clips, found.values) == (store.counts[split], len(values))
     assert np.allclose(found.mean, values.mean(axis=0), rtol=1e-9, atol=1e-9)
     assert np.allclose(found.std, values.std(axis=0), rtol=1e-6)
     assert np.array_equal(found.min, values.min(axis=0))
@@ -102,11 +122,16 @@ def test_the_manifest_says_what_the_store_was_made_from(finished: Path) -> None:
     view = views(finished).views["mfcc"]
     archive = (finished / "raw" / "small.tar.gz").read_bytes()
     clips = (finished / "clips" / "manifest.json").read_bytes()
+    assert manifest.version == version(view) == store_folder(finished / "features" / "mfcc").name
     assert manifest.definition == parameters()["extract"]["views"]["mfcc"]
     assert manifest.parameters["definition_sha256"] == definition_hash(view)
     assert manifest.source["archives"][0]["sha256"] == hashlib.sha256(archive).hexdigest()
     assert manifest.task["clips_manifest_sha256"] == hashlib.sha256(clips).hexdigest()
     assert manifest.classes == ("_silence_", "_unknown_", "yes", "no")
+    assert manifest.tables.keys() == {"catalog.parquet", "statistics.json"}
+    for name, sha256 in manifest.tables.items():
+        content = (store_folder(finished / "features" / "mfcc") / name).read_bytes()
+        assert sha256 == hashlib.sha256(content).hexdigest()
     for shard in manifest.shards:
         content = (store_folder(finished / "features" / "mfcc") / shard.file).read_bytes()
         assert (shard.bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())

@@ -111,6 +111,7 @@ def test_the_catalogue_describes_each_clip_and_where_it_is(finished: Path) -> No
         assert (row["shard"], row["position"], row["length"]) == (index, place, record["length"])
         assert (row["rate"], row["archive"], row["word"]) == (16_000, "small.tar.gz", record["word"])
         assert row["peak"] == pytest.approx(np.abs(real).max(), rel=1e-6)
+        assert row["clipped"] == np.isin(real * 32768, (-32768, 32767)).sum()
         assert row["rms"] == pytest.approx(np.sqrt(np.mean(real**2)), rel=1e-6)
         assert row["audio_sha256"] == hashlib.sha256(record["audio"].tobytes()).hexdigest()
         if row["word"] != "_silence_":

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import DataError
-from features.manifest import LABELS_FILE, MANIFEST_FILE, Manifest, Shard, metadata_files
+from features.manifest import CATALOG_FILE, LABELS_FILE, MANIFEST_FILE, STATISTICS_FILE, Manifest, Shard, metadata_files
 from features.records import RecordWriter
 from features.store import Store
 from features.store import open as open_store
@@ -208,6 +208,40 @@ def test_shards_of_any_size_give_each_record_once(tmp_path: Path, counts: list[i
 def test_tensorflow_datasets_gives_the_same_features(split: str, finished: Path) -> None:
     folder = store_folder(finished / "features" / "mfcc")
     assert_same_records(tensorflow_datasets(folder, split), list(open_store(str(folder)).records(split)))
+
+
+def test_tensorflow_datasets_loads_a_store_by_its_name(finished: Path) -> None:
+    store = open_store(finished / "features" / "mfcc")
+    splits, info = tfds.load("mfcc", data_dir=finished / "features", with_info=True)
+    assert str(info.version) == store.version
+    assert {split: len(list(dataset)) for split, dataset in splits.items()} == store.counts
+
+
+def test_a_folder_with_one_version_opens_as_that_version_and_one_with_two_is_refused(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = store_folder(finished / "features" / "mfcc")
+    shutil.copytree(folder, tmp_path / "1.2.3")
+    (tmp_path / "2.0.0").mkdir()
+    assert open_store(tmp_path).path == f"{tmp_path}/1.2.3"
+    shutil.copytree(folder, tmp_path / "2.0.0", dirs_exist_ok=True)
+    with pytest.raises(DataError, match=r"holds the versions 1\.2\.3, 2\.0\.0: name the folder of one"):
+        open_store(tmp_path)
+    assert open_store(tmp_path / "2.0.0").counts == open_store(folder).counts
+
+
+def test_a_missing_or_damaged_table_beside_the_shards_is_one_clear_sentence(finished: Path, tmp_path: Path) -> None:
+    store = open_store(copy(store_folder(finished / "features" / "mfcc"), tmp_path))
+    (Path(store.path) / STATISTICS_FILE).write_text('{"train": {}}')
+    with pytest.raises(DataError, match=r"statistics\.json is missing or damaged"):
+        store.statistics()
+    catalog = Path(store.path) / CATALOG_FILE
+    catalog.write_bytes(catalog.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"catalog\.parquet is missing or damaged"):
+        store.catalog()
+    catalog.unlink()
+    with pytest.raises(DataError, match=r"catalog\.parquet is missing or damaged"):
+        store.catalog(("id",))
 
 
 def test_tensorflow_datasets_gives_the_same_clips(finished: Path) -> None:

@@ -1,0 +1,69 @@
+"""Runs the commands and programs in Markdown pages and writes what they print into the pages.
+
+A block ```console is run line by line: each line that begins with `$ ` is a command, what follows is its output.
+A block ```python with a block ```text right after it is a program and its output. Nothing else changes.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+import command
+from features.errors import DataError
+
+ROOT: Final = Path(__file__).parent.parent
+_CONSOLE: Final = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_PROGRAM: Final = re.compile(r"^```python\n(?P<code>.*?)^```\n\n```text\n.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+def refreshed(page: str) -> str:
+    """A page with the output of each of its commands and programs.
+
+    Args:
+        page: Markdown.
+
+    Raises:
+        DataError: a program ended with an error.
+    """
+    page = _CONSOLE.sub(lambda block: f"```console\n{_session(block[1])}```", page)
+    return _PROGRAM.sub(lambda block: f"```python\n{block['code']}```\n\n```text\n{_program(block['code'])}```", page)
+
+
+def _session(text: str) -> str:
+    commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    return "".join(f"$ {each}\n{_output(['bash', '-c', each])[1]}" for each in commands)
+
+
+def _program(code: str) -> str:
+    exit_code, output = _output([sys.executable, "-c", code])
+    if exit_code:
+        raise DataError(f"a program ended with exit code {exit_code}; it began {code.splitlines()[0]!r}: {output}")
+    return output
+
+
+def _output(arguments: list[str]) -> tuple[int, str]:
+    """Exit code and standard output in the project's root; what a command says of its progress is left out."""
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    output = "".join(f"{line.rstrip()}\n" for line in [*done.stdout.splitlines(), *errors])
+    return done.returncode, output if output or not done.returncode else done.stderr
+
+
+@click.command()
+@click.argument("pages", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(pages: tuple[Path, ...]) -> None:
+    """Run what the Markdown PAGES show, in the project's root, and write the output into them."""
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(refreshed(text), encoding="utf-8")
+        command.say(f"{page}: refreshed")
+
+
+if __name__ == "__main__":
+    command.run(main)
