@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help repro test test-slow check benchmark lock clean
+.PHONY: help repro test test-slow check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,12 +30,15 @@ check: $(VENV)/dev ## lint, format and types
 benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
 	python -m benchmarks.pipelines $(ARCHIVE) --clips $(CLIPS)
 
+docs: $(VENV)/dev ## run what the pages in docs/ show on the stores in data/ and write the output into them
+	python -m docs.refresh docs/commands.md docs/reading.md docs/queries.md
+
 lock: ## pin all dependencies anew
 	uv pip compile --quiet --upgrade requirements.in --no-annotate --no-header --output-file requirements.txt
 	uv pip compile --quiet --upgrade requirements-dev.in --no-annotate --no-header --output-file requirements-dev.txt
 
 clean: ## remove data, models and results, but not the cache of DVC
-	rm -rf data models evaluation
+	rm -rf build data models evaluation validation
 
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)
