@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from features.errors import DataError
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
+from features.registry.measures import Thresholds
 from features.views import STRICT, View
 
 PARAMS_FILE = Path("params.yaml")
@@ -128,6 +129,14 @@ class Extract:
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
+class Validate:
+    """Features to a verdict: the store that each split is compared with, or null, and how far splits may differ."""
+
+    against: Annotated[str, Field(min_length=1)] | None
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Augment:
     """Random changes of the training features; zero turns each off."""
 
@@ -192,6 +201,7 @@ class Params:
     ingest: Ingest
     select: Select
     extract: Extract
+    validate: Validate
     train: Train
     evaluate: Evaluate
 

@@ -69,6 +69,13 @@ MISTAKES: dict[str, list[Any]] = {
     "extract__views__mfcc__floor_db": ["low", 1.0],
     "extract__views__mfcc__frame_ms": [0, 1001],
     "extract__views__waveform__sample_rate_hz": [44_100],
+    "validate__against": ["", 3],
+    "validate__thresholds__max_missing_classes": [-1, 0.5, None],
+    "validate__thresholds__max_class_share_difference": [-0.1, 1.1, "5%"],
+    "validate__thresholds__max_coefficient_spread_ratio": [0.9],
+    "validate__thresholds__max_loudness_difference_db": [-3.0],
+    "validate__thresholds__silent_below_dbfs": [1.0, -91.0],
+    "validate__thresholds__chance_standard_errors": [-1.0],
     "views": [[], ["absent"], "mfcc"],
     "models": [{}, {"absent": "mfcc"}, {"fit": "mfcc"}, {"cnn": "logmel"}],
 }
