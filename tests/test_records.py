@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import DataError
-from features.records import LONGEST_RECORD_BYTES, RecordWriter, frame, masked_crc32c, read_records
+from features.records import (
+    LONGEST_RECORD_BYTES,
+    RecordWriter,
+    frame,
+    masked_crc32c,
+    read_records,
+    record_at,
+    record_positions,
+)
 
+Reader = Callable[[bytes], list[bytes]]
 RECORDS = [b"", b"a", b"some data", bytes(range(40))]
 
 
@@ -32,6 +42,13 @@ def read(content: bytes) -> list[bytes]:
     return list(read_records(io.BytesIO(content), "the file"))
 
 
+def read_by_position(content: bytes) -> list[bytes]:
+    return [record_at(content, position, "the file") for position in record_positions(content, "the file")]
+
+
+READERS = pytest.mark.parametrize("reader", [read, read_by_position])
+
+
 def test_the_file_is_byte_for_byte_tensorflows(tmp_path: Path) -> None:
     path = str(tmp_path / "file")
     with tf.io.TFRecordWriter(path) as writer:
@@ -47,11 +64,19 @@ def test_tensorflow_reads_what_is_written(tmp_path: Path) -> None:
 
 @given(st.lists(st.binary(max_size=50), max_size=5))
 def test_what_is_written_is_read(records: list[bytes]) -> None:
-    assert read(written(records)) == records
+    assert read(written(records)) == read_by_position(written(records)) == records
+
+
+@given(st.lists(st.binary(max_size=50), max_size=5), st.data())
+def test_a_record_begins_where_the_records_before_it_end(records: list[bytes], data: st.DataObject) -> None:
+    positions = record_positions(written(records), "the file")
+    assert positions == [len(written(records[:count])) for count in range(len(records))]
+    for place in data.draw(st.permutations(range(len(records)))):
+        assert record_at(written(records), positions[place], "the file") == records[place]
 
 
 def test_a_file_of_no_records_is_empty() -> None:
-    assert written([]) == b"" and read(b"") == []
+    assert written([]) == b"" and read(b"") == read_by_position(b"") == []
 
 
 def test_the_checksum_is_that_of_rfc_3720_masked() -> None:
@@ -61,28 +86,43 @@ def test_the_checksum_is_that_of_rfc_3720_masked() -> None:
     assert masked_crc32c(bytes(32)) == (rotated + 0xA282EAD8) % 2**32
 
 
-def test_every_flipped_bit_is_found() -> None:
+@READERS
+def test_every_flipped_bit_is_found(reader: Reader) -> None:
     content = written(RECORDS)
     for place in range(len(content)):
         for bit in range(8):
             damaged = bytearray(content)
             damaged[place] ^= 1 << bit
-            with pytest.raises(DataError, match="the file"):
-                read(bytes(damaged))
+            with pytest.raises(DataError, match=r"the file.* at byte \d+"):
+                reader(bytes(damaged))
 
 
-def test_every_cut_inside_a_record_is_found_and_others_give_the_records_before() -> None:
+def test_both_readers_say_the_same_of_a_damage() -> None:
+    content = written(RECORDS)
+    for place in range(len(content)):
+        damaged = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+        said = []
+        for reader in (read, read_by_position):
+            with pytest.raises(DataError) as refusal:
+                reader(damaged)
+            said.append(str(refusal.value))
+        assert said[0] == said[1]
+
+
+@READERS
+def test_every_cut_inside_a_record_is_found_and_others_give_the_records_before(reader: Reader) -> None:
     content = written(RECORDS)
     borders = [sum(len(frame(record)) for record in RECORDS[:count]) for count in range(len(RECORDS) + 1)]
     for length in range(len(content)):
         if length in borders:
-            assert read(content[:length]) == RECORDS[: borders.index(length)]
+            assert reader(content[:length]) == RECORDS[: borders.index(length)]
             continue
         with pytest.raises(DataError, match="the file ends inside"):
-            read(content[:length])
+            reader(content[:length])
 
 
-def test_a_length_beyond_reason_is_refused_before_memory_is_taken() -> None:
+@READERS
+def test_a_length_beyond_reason_is_refused_before_memory_is_taken(reader: Reader) -> None:
     header = (LONGEST_RECORD_BYTES + 1).to_bytes(8, "little")
     with pytest.raises(DataError, match="bytes, more than"):
-        read(header + masked_crc32c(header).to_bytes(4, "little"))
+        reader(header + masked_crc32c(header).to_bytes(4, "little"))

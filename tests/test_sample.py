@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from features.registry import pictures
+from features import pictures
 from features.registry.sample import Place, draw
 from features.store import open as open_store
 from features.views import Mfcc, Spectrogram

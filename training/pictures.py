@@ -5,68 +5,38 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Final
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, Mfcc, Spectrogram, View
+from features.pictures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    TITLES,
+    UNITS,
+    Sound,
+    colour_range,
+    figure,
+    heat_map,
+    waveform,
+)
+from features.views import SAMPLE_RATE_HZ, Spectrogram, View
 from training.metrics import Confusion, Roc
 
 Samples = npt.NDArray[np.int16]
 
-BLUE: Final = "#0072b2"
-ORANGE: Final = "#d55e00"
-GREEN: Final = "#009e73"
-GREY: Final = "#8a94a0"
-"""Colours of Okabe and Ito, told apart by colour-blind readers too."""
-
-_STYLE: Final[Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.edgecolor": "#c5ccd3",
-    "axes.labelcolor": "#3b4650",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e8ebee",
-    "xtick.color": "#56616b",
-    "ytick.color": "#56616b",
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "report",
-    "figure.constrained_layout.use": True,
-}
 _PIXELS_PER_INCH: Final = 110
-_TITLES: Final = {"spectrogram": "Log spectrogram", "logmel": "Log-mel", "mfcc": "MFCC"}
-
-
-def style() -> AbstractContextManager[None]:
-    """While it is open, figures have the report's look."""
-    context: AbstractContextManager[None] = plt.rc_context(_STYLE)
-    return context
-
-
-def figure(width_in: float, height_in: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of one row of panels, without a window."""
-    matplotlib.use("Agg")
-    drawing, axes = plt.subplots(1, columns, figsize=(width_in, height_in), squeeze=False)
-    return drawing, list(axes[0])
 
 
 def svg(drawing: Figure) -> str:
     """A figure as an <svg> element; equal figures give equal text."""
     out = io.StringIO()
     drawing.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    plt.close(drawing)
     text = out.getvalue()
     return text[text.index("<svg") :]
 
@@ -75,7 +45,6 @@ def png(drawing: Figure) -> str:
     """A figure as the data URI of a PNG."""
     out = io.BytesIO()
     drawing.savefig(out, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
-    plt.close(drawing)
     return data_uri("image/png", out.getvalue())
 
 
@@ -87,7 +56,8 @@ def data_uri(media_type: str, content: bytes) -> str:
 def confusion_matrix(confusion: Confusion, classes: Sequence[str]) -> str:
     """Counts in each cell, coloured by the share of the row (actual class)."""
     size = 2.0 + 0.42 * len(classes)
-    drawing, (axes,) = figure(size + 0.9, size)
+    drawing = figure(size + 0.9, size)
+    axes = drawing.subplots()
     shares = confusion.counts / np.maximum(confusion.support, 1)[:, None]
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     axes.grid(False)
@@ -105,7 +75,8 @@ def confusion_matrix(confusion: Confusion, classes: Sequence[str]) -> str:
 
 def training_curves(history: Sequence[Mapping[str, str]], best_epoch: int) -> str:
     """Loss and accuracy of train and validation by epoch, the kept epoch marked."""
-    drawing, panels = figure(9.6, 3.1, columns=2)
+    drawing = figure(9.6, 3.1)
+    panels = drawing.subplots(1, 2)
     epochs = [int(row["epoch"]) for row in history]
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         axes.plot(epochs, [float(row[name]) for row in history], color=BLUE, marker="o", ms=3, label="train")
@@ -123,7 +94,8 @@ def training_curves(history: Sequence[Mapping[str, str]], best_epoch: int) -> st
 
 def roc_curve(curve: Roc) -> str:
     """True against false positive rate of the unknown class."""
-    drawing, (axes,) = figure(4.3, 3.7)
+    drawing = figure(4.3, 3.7)
+    axes = drawing.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="by chance")
     axes.step(
         curve.false_positive_rate, curve.true_positive_rate, where="post", color=BLUE, label=f"area {curve.area:.3f}"
@@ -137,7 +109,8 @@ def roc_curve(curve: Roc) -> str:
 
 def class_bars(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> str:
     """Clips of each class, one bar for each split."""
-    drawing, (axes,) = figure(6.6, 3.5)
+    drawing = figure(6.6, 3.5)
+    axes = drawing.subplots()
     width = 0.8 / len(counts)
     for number, (split, colour) in enumerate(zip(counts, (BLUE, ORANGE, GREEN), strict=False)):
         places = np.arange(len(classes)) + (number - (len(counts) - 1) / 2) * width
@@ -163,57 +136,24 @@ def clip_row(
         features: by name of view, float32, (frames, coefficients).
         views: the same views' definitions.
     """
-    drawing, panels = figure(3.05 * (1 + len(features)), 2.15, columns=1 + len(features))
-    waveform(panels[0], samples, length)
+    drawing = figure(3.05 * (1 + len(features)), 2.15)
+    panels = drawing.subplots(1, 1 + len(features), squeeze=False)[0]
+    waveform(panels[0], Sound(samples, SAMPLE_RATE_HZ, length))
     for axes, name in zip(panels[1:], features, strict=True):
-        view = views[name]
+        view, values = views[name], np.asarray(features[name], np.float32)
         assert isinstance(view, Spectrogram)
-        heat_map(drawing, axes, np.asarray(features[name], np.float32), view)
+        image = heat_map(axes, values, view, colour_range([values], view))
+        axes.set_title(TITLES[view.kind])
+        bar = drawing.colorbar(image, ax=axes, fraction=0.06, pad=0.02)
+        bar.ax.set_title(UNITS[view.kind], fontsize=8)
+        bar.ax.tick_params(labelsize=8)
     return png(drawing)
-
-
-def waveform(axes: Axes, samples: Samples, length: int) -> None:
-    """Amplitude by time, the padding shaded."""
-    axes.plot(np.arange(CLIP_SAMPLES) / SAMPLE_RATE_HZ, samples / 32768.0, color=BLUE, lw=0.5)
-    if length < CLIP_SAMPLES:
-        axes.axvspan(length / SAMPLE_RATE_HZ, 1, color="#e8ebee", lw=0)
-    highest = max(0.05, float(np.abs(samples / 32768.0).max()) * 1.05)
-    axes.set(xlim=(0, 1), ylim=(-highest, highest), xlabel="time [s]", ylabel="amplitude")
-    axes.set_title("Waveform", fontsize=10)
-
-
-def heat_map(drawing: Figure, axes: Axes, features: npt.NDArray[np.float32], view: Spectrogram) -> None:
-    """A spectral view with time in seconds across, and frequency, mel band or coefficient upwards."""
-    end_s = (view.frames * view.hop_ms) / 1000
-    is_mfcc = isinstance(view, Mfcc)
-    shown = features[:, 1:] if is_mfcc and features.shape[1] > 1 else features
-    axes.grid(False)
-    extent, label, unit = _upward(view, shown.shape[1], end_s)
-    spread = float(np.percentile(np.abs(shown), 97)) if is_mfcc else None
-    image = axes.imshow(
-        shown.T, origin="lower", aspect="auto", extent=extent, cmap="cividis" if spread else "viridis",
-        vmin=-spread if spread else None, vmax=spread, interpolation="nearest",
-    )  # fmt: skip
-    axes.set(xlabel="time [s]", ylabel=label)
-    axes.set_title(_TITLES[view.kind], fontsize=10)
-    bar = drawing.colorbar(image, ax=axes, fraction=0.06, pad=0.02)
-    bar.ax.set_title(unit, fontsize=8)
-    bar.ax.tick_params(labelsize=8)
-
-
-def _upward(view: Spectrogram, bins: int, end_s: float) -> tuple[tuple[float, float, float, float], str, str]:
-    match view.kind:
-        case "spectrogram":
-            return (0, end_s, 0, SAMPLE_RATE_HZ / 2000), "frequency [kHz]", "dB"
-        case "logmel":
-            return (0, end_s, 0, bins), "mel band", "dB"
-        case _:
-            return (0, end_s, 0.5, bins + 0.5), "coefficient (from 1)", ""
 
 
 def thumbnail(features: npt.NDArray[np.generic]) -> str:
     """A spectral view as a small picture without axes, time across."""
-    drawing, (axes,) = figure(1.9, 0.9)
+    drawing = figure(1.9, 0.9)
+    axes = drawing.subplots()
     axes.imshow(
         np.asarray(features, np.float32).T, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest"
     )

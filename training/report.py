@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from features import frontend
 from features.errors import DataError
+from features.pictures import style
 from features.store import Store
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View
 from training import pictures
@@ -66,7 +67,7 @@ def write_report(
     examples = surest_of_each_class(predictions)
     errors = worst(predictions, worst_errors)
     clips = load_clips(store, {predictions.ids[i] for i in (*examples, *errors)})
-    with pictures.style():
+    with style():
         page = {
             "info": info,
             "figures": figures,

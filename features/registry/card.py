@@ -14,11 +14,12 @@ import jinja2
 import numpy as np
 import numpy.typing as npt
 
+from features import pictures
 from features.errors import DataError
 from features.labels import SILENCE_CLASS
-from features.registry import charts, pictures
+from features.pictures import Example
+from features.registry import charts
 from features.registry.charts import Counts
-from features.registry.pictures import Example
 from features.registry.profile import loudness_dbfs
 from features.store import Store
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
-from features.registry.pictures import BLUE, GREEN, GREY, ORANGE, UNITS, UPWARD, figure, svg
+from features.pictures import BLUE, GREEN, GREY, ORANGE, UNITS, UPWARD, figure, svg
 from features.statistics import Statistics
 from features.views import SAMPLE_RATE_HZ, Mfcc, Spectrogram, View
 

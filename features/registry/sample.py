@@ -11,7 +11,7 @@ import numpy as np
 
 from features import store as stores
 from features.errors import DataError
-from features.registry.pictures import Sound, clip_picture, style
+from features.pictures import Sound, clip_picture, style
 from features.store import Store
 from features.views import SAMPLE_RATE_HZ, View, Waveform
 

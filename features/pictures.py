@@ -1,4 +1,4 @@
-"""What the clips of a store look like, as PNG, and the look that all pictures of a store share."""
+"""What clips look like, as PNG, and the look that all pictures of the project share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _STYLE: Final[Any] = {
     "ytick.color": "#56616b",
     "legend.frameon": False,
     "svg.fonttype": "path",
-    "svg.hashsalt": "card",
+    "svg.hashsalt": "keyword spotting",
 }
 _PIXELS_PER_INCH: Final = 110
 _INT16_FULL_SCALE: Final = 32768.0
@@ -48,7 +48,7 @@ _COLUMNS: Final = (4, 5, 6)
 
 UPWARD: Final = {"spectrogram": "frequency [kHz]", "logmel": "mel band", "mfcc": "coefficient (from 1)"}
 UNITS: Final = {"spectrogram": "dB", "logmel": "dB", "mfcc": ""}
-_TITLES: Final = {"spectrogram": "Spectrogram", "logmel": "Log-mel", "mfcc": "MFCC"}
+TITLES: Final = {"spectrogram": "Log spectrogram", "logmel": "Log-mel", "mfcc": "MFCC"}
 
 Features = npt.NDArray[Any]
 
@@ -114,7 +114,7 @@ def example_grid(examples: Sequence[Example], view: View) -> bytes:
     rows = -(-len(examples) // columns)
     drawing = figure(2.3 * columns + 0.9, 1.8 * rows + 0.4)
     panels = drawing.subplots(rows, columns, squeeze=False, sharex=True, sharey=isinstance(view, Spectrogram))
-    spread = _range([example.features for example in examples], view)
+    spread = colour_range([example.features for example in examples], view)
     image = None
     for number, (axes, example) in enumerate(zip(panels.flat, examples, strict=False)):
         if isinstance(view, Waveform):
@@ -147,14 +147,23 @@ def clip_picture(title: str, sound: Sound | None, view: View | None, features: F
     if sound:
         waveform(panels[0], sound)
     if isinstance(view, Spectrogram) and features is not None:
-        image = heat_map(panels[-1], features, view, _range([features], view))
-        panels[-1].set_title(_TITLES[view.kind])
+        image = heat_map(panels[-1], features, view, colour_range([features], view))
+        panels[-1].set_title(TITLES[view.kind])
         drawing.colorbar(image, ax=panels[-1], fraction=0.05, pad=0.01).set_label(UNITS[view.kind])
     for axes in panels:
         axes.label_outer(remove_inner_ticks=False)
         axes.set_xlim(0, 1)
     drawing.suptitle(title, fontsize=11, fontweight="bold")
     return png(drawing)
+
+
+def colour_range(features: Sequence[Features], view: View) -> tuple[float, float]:
+    """The values of the darkest and the lightest colour for some clips of a view: symmetric for MFCCs."""
+    values = np.concatenate([_shown(each, view).ravel() for each in features])
+    if isinstance(view, Mfcc):
+        highest = max(float(np.percentile(np.abs(values), 98)), 1.0)
+        return -highest, highest
+    return float(values.min()), float(values.max())
 
 
 def waveform(axes: Axes, sound: Sound) -> None:
@@ -202,15 +211,6 @@ def heat_map(axes: Axes, features: Features, view: Spectrogram, spread: tuple[fl
 def _shown(features: Features, view: View) -> Features:
     """The coefficients to draw: of MFCCs not the first, their level, which dwarfs the others."""
     return features[:, 1:] if isinstance(view, Mfcc) and features.shape[1] > 1 else features
-
-
-def _range(features: Sequence[Features], view: View) -> tuple[float, float]:
-    """The values of the darkest and the lightest colour: symmetric for MFCCs."""
-    values = np.concatenate([_shown(each, view).ravel() for each in features])
-    if isinstance(view, Mfcc):
-        highest = max(float(np.percentile(np.abs(values), 98)), 1.0)
-        return -highest, highest
-    return float(values.min()), float(values.max())
 
 
 def _label_outer(axes: Axes, left: bool, bottom: bool) -> None:
