@@ -115,7 +115,7 @@ def planted(counts: Mapping[str, int] = COUNTS, seed: int = 0) -> Planted:
 
 
 def louder(content: Planted) -> None:
-    content.rows["test"]["rms"] = np.minimum(content.rows["test"]["rms"] * 10 ** (6 / 20), 1.0)
+    content.rows["test"]["rms"] = np.minimum(content.rows["test"]["rms"] * 10 ** (9 / 20), 1.0)
 
 
 def without_a_class(content: Planted) -> None:
@@ -151,7 +151,7 @@ def spread(content: Planted) -> None:
 
 
 PLANTED: dict[str, tuple[Callable[[Planted], None], set[str]]] = {
-    "louder by 6 dB": (louder, {"loudness_difference_db", "loudness_ks"}),
+    "louder by 9 dB": (louder, {"loudness_difference_db", "loudness_ks"}),
     "a class dropped": (without_a_class, {"missing_classes", "class_share_difference"}),
     "a class rare": (with_a_rare_class, {"class_share_difference"}),
     "half of the clips padded": (half_padded, {"padded_share_difference"}),

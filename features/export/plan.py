@@ -1,0 +1,159 @@
+"""What an export is: a store, a format, the splits and settings, and the shards that become its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from features import __version__
+from features.errors import DataError
+from features.manifest import Shard
+from features.store import Store
+from features.views import SAMPLE_RATE_HZ
+
+FormatName: TypeAlias = Literal["parquet", "webdataset", "numpy", "csv", "png"]
+AudioName: TypeAlias = Literal["wav", "flac"]
+Advance: TypeAlias = Callable[[int], object]
+
+FORMAT_NAMES: Final[tuple[FormatName, ...]] = get_args(FormatName)
+AUDIO_NAMES: Final[tuple[AudioName, ...]] = get_args(AudioName)
+_ENCODING_AUDIO: Final = ("parquet", "webdataset")
+GREYS: Final = 255
+
+
+@dataclass(frozen=True)
+class Part:
+    """One shard of a store and its place among the shards of its split.
+
+    Attributes:
+        shard: the shard.
+        number: its number, 0..of-1.
+        of: shards in the split.
+    """
+
+    shard: Shard
+    number: int
+    of: int
+
+    def file(self, suffix: str) -> str:
+        """Name of the file that this shard becomes."""
+        return f"{self.shard.split}-{self.number:05d}-of-{self.of:05d}{suffix}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A store to export, and how; `plan` makes it.
+
+    Attributes:
+        store: the store.
+        format: the form of the files.
+        splits: names of the splits, in the order of the store.
+        audio: how samples are encoded, or None where none are.
+        grey: (low, high), the values that a picture shows as 0 and 255, or None where there are no pictures.
+        published: date of publication for the descriptions, or None if unknown.
+    """
+
+    store: Store
+    format: FormatName
+    splits: tuple[str, ...]
+    audio: AudioName | None = None
+    grey: tuple[float, float] | None = None
+    published: str | None = None
+
+    @property
+    def manifest_sha256(self) -> str:
+        """SHA-256 (hex) of the store's manifest.json."""
+        return hashlib.sha256(self.store.manifest.to_json().encode()).hexdigest()
+
+    @property
+    def clips(self) -> dict[str, int]:
+        """Clips in each split."""
+        return {split: self.store.counts[split] for split in self.splits}
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the tensor is samples."""
+        return self.store.tensor == "audio"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor."""
+        return next(field.shape for field in self.store.record.fields if field.name == self.store.tensor)
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of the samples."""
+        view = self.store.view
+        return view.sample_rate_hz if view is not None and view.kind == "waveform" else SAMPLE_RATE_HZ
+
+    def parts(self, split: str) -> tuple[Part, ...]:
+        """The shards of a split."""
+        shards = self.store.shards(split)
+        return tuple(Part(shard, number, len(shards)) for number, shard in enumerate(shards))
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this export from any other, as JSON can hold it."""
+        return {
+            "store": self.store.name,
+            "version": self.store.version,
+            "manifest_sha256": self.manifest_sha256,
+            "format": self.format,
+            "splits": list(self.splits),
+            "settings": self._settings(),
+            "code_version": __version__,
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"audio": self.audio, "published": self.published}
+        if self.grey is not None:
+            settings["low"], settings["high"] = self.grey
+            settings["value"] = f"low + grey / {GREYS} * (high - low)"
+        return {name: value for name, value in settings.items() if value is not None}
+
+
+def plan(
+    store: Store,
+    format_name: FormatName,
+    splits: Sequence[str] = (),
+    audio: AudioName | None = None,
+    published: str | None = None,
+) -> Plan:
+    """Decide what an export is.
+
+    Args:
+        store: the store.
+        format_name: the form of the files.
+        splits: names of the splits, all by default.
+        audio: how samples are encoded, WAV by default; only where the format encodes samples.
+        published: date of publication, YYYY-MM-DD; only for Parquet, whose descriptions name it.
+
+    Raises:
+        DataError: there is no such split, or the format does not suit the store or the options.
+    """
+    for split in splits:
+        store.shards(split)
+    ordered = tuple(split for split in store.splits if split in splits or not splits)
+    made = Plan(store, format_name, ordered, published=published)
+    encodes = made.has_audio and format_name in _ENCODING_AUDIO
+    if audio is not None and not encodes:
+        raise DataError(
+            f"--audio {audio} encodes the samples of waveforms and clips for {' and '.join(_ENCODING_AUDIO)}, "
+            f"got {format_name} of {store.tensor}: leave it out"
+        )
+    if published is not None and format_name != "parquet":
+        raise DataError(f"--published goes into the descriptions of parquet, got {format_name}: leave it out")
+    grey = _grey_range(made) if format_name == "png" else None
+    return dataclasses.replace(made, audio=(audio or "wav") if encodes else None, grey=grey)
+
+
+def _grey_range(made: Plan) -> tuple[float, float]:
+    if made.has_audio:
+        raise DataError(
+            f"png draws features over time, {made.store.path} holds samples: export a spectrogram view, "
+            "or choose another format"
+        )
+    statistics = made.store.statistics("train")
+    return float(statistics.min.min()), float(statistics.max.max())
