@@ -64,24 +64,27 @@ def _pattern(shape: tuple[int, ...], kind: str) -> str:
     return (",".join([cell] * columns) + "\n") * shape[0]
 
 
-def grey_levels(tensor: npt.NDArray[np.float32], low: float, high: float) -> npt.NDArray[np.uint8]:
+def grey_levels(
+    tensor: npt.NDArray[np.float32], low: tuple[float, ...], high: tuple[float, ...]
+) -> npt.NDArray[np.uint8]:
     """Values as grey levels: `low` is 0 and `high` is 255; those beyond are drawn as these.
 
     Args:
         tensor: float32, (frames, coefficients).
-        low: value of black.
-        high: value of white, above low.
+        low: value of black of each coefficient.
+        high: value of white of each coefficient, at least that of black.
 
     Returns:
         The picture, uint8, (coefficients, frames): time to the right, the first coefficient at the bottom.
     """
-    span = (high - low) or 1.0
-    levels: npt.NDArray[np.float64] = np.rint((tensor.astype(np.float64) - low) / span * GREYS)
+    span = np.asarray(high) - np.asarray(low)
+    shares = (tensor.astype(np.float64) - low) / np.where(span > 0, span, 1.0)
+    levels: npt.NDArray[np.float64] = np.rint(shares * GREYS)
     picture: npt.NDArray[np.uint8] = np.clip(levels, 0, GREYS).astype(np.uint8).T[::-1]
     return picture
 
 
-def _picture(tensor: npt.NDArray[np.float32], grey: tuple[float, float], path: Path) -> None:
+def _picture(tensor: npt.NDArray[np.float32], grey: tuple[tuple[float, ...], tuple[float, ...]], path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(np.ascontiguousarray(grey_levels(tensor, *grey))).save(path, format="PNG")

@@ -52,7 +52,7 @@ class Plan:
         format: the form of the files.
         splits: names of the splits, in the order of the store.
         audio: how samples are encoded, or None where none are.
-        grey: (low, high), the values that a picture shows as 0 and 255, or None where there are no pictures.
+        grey: (low, high) of each coefficient, what a picture shows as 0 and 255, or None where there are no pictures.
         published: date of publication for the descriptions, or None if unknown.
     """
 
@@ -60,7 +60,7 @@ class Plan:
     format: FormatName
     splits: tuple[str, ...]
     audio: AudioName | None = None
-    grey: tuple[float, float] | None = None
+    grey: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     published: str | None = None
 
     @property
@@ -109,7 +109,7 @@ class Plan:
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"audio": self.audio, "published": self.published}
         if self.grey is not None:
-            settings["low"], settings["high"] = self.grey
+            settings["low"], settings["high"] = (list(values) for values in self.grey)
             settings["value"] = f"low + grey / {GREYS} * (high - low)"
         return {name: value for name, value in settings.items() if value is not None}
 
@@ -149,11 +149,15 @@ def plan(
     return dataclasses.replace(made, audio=(audio or "wav") if encodes else None, grey=grey)
 
 
-def _grey_range(made: Plan) -> tuple[float, float]:
+def _grey_range(made: Plan) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Range of each coefficient over the train split; one common range where coefficients compare, in dB."""
     if made.has_audio:
         raise DataError(
             f"png draws features over time, {made.store.path} holds samples: export a spectrogram view, "
             "or choose another format"
         )
     statistics = made.store.statistics("train")
-    return float(statistics.min.min()), float(statistics.max.max())
+    low, high = statistics.min, statistics.max
+    if made.store.tensor != "mfcc":
+        low, high = low * 0 + low.min(), high * 0 + high.max()
+    return tuple(low.tolist()), tuple(high.tolist())
