@@ -136,9 +136,12 @@ def test_a_flipped_byte_in_a_table_is_named(store: Path) -> None:
     text = (store / STATISTICS_FILE).read_text()
     place = text.index("-", text.index('"mean"'))
     flip(store / STATISTICS_FILE, place + 1)
-    found = problems(report_of(store))
+    report = report_of(store)
+    found = problems(report)
     assert [each.place.file for each in found["hashes"]] == [CATALOG_FILE, STATISTICS_FILE]
     assert found["statistics"][0].place == Place(STATISTICS_FILE, key="train.mean[0]")
+    assert "page checksum" in found["catalogue"][0].message.lower() or "crc" in found["catalogue"][0].message.lower()
+    assert report.check("duplicates").remarks and report.check("speakers").looked_at == 14
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -194,10 +197,10 @@ def test_two_exchanged_shards_are_found_where_the_manifest_is_forged_to_match(st
     commit(store, dataclasses.replace(manifest, shards=shards))
     found = problems(report_of(store))
     assert found.keys() == {"catalogue"}
-    at_home = [each for each in found["catalogue"] if "which it has at" in each.message]
+    at_home = [each for each in found["catalogue"] if "the catalogue has" in each.message]
     assert {each.place.file for each in at_home} == {first, second}
     moved = next(each for each in at_home if each.place.file == first)
-    assert moved.place.record == 0 and f"{moved.place.id}, which it has at shard 1 of train, record 0" in moved.message
+    assert moved.place.record == 0 and moved.message.endswith("; it has this id as record 0 in shard 1 of train")
 
 
 def test_an_edited_count_in_the_manifest_is_named(store: Path) -> None:
@@ -412,7 +415,8 @@ def test_a_row_without_a_record_and_a_record_without_a_row_are_named(held: Conte
     pq.write_table(table.cast(store.catalog().schema), Path(store.path) / CATALOG_FILE)
     found = problems(report_of(commit(Path(store.path), store.manifest).path))
     without_row, without_record = found["catalogue"]
-    assert (without_row.place.id, without_row.message) == (clip.id, "the catalogue has no row for this place")
+    assert without_row.place.id == clip.id
+    assert without_row.message == "the catalogue has no row for this place; it has no row for this id at all"
     assert without_record.place == Place(CATALOG_FILE, id="yes/new_nohash_0")
 
 
@@ -430,6 +434,22 @@ def test_missing_cut_and_stray_shards_are_named(store: Path) -> None:
     (problem,) = found["checksums"]
     assert problem.place == Place(two, record=1, byte=begin)
     assert problem.message.startswith(f"the file ends at byte {cut}, inside the record; ")
+
+
+def test_a_shard_cut_between_two_records_is_named_by_its_counts(store: Path) -> None:
+    opened = open_store(store)
+    shard = opened.shards("train")[1]
+    os.truncate(store / shard.file, record_bytes(store / shard.file)[-1])
+    found = problems(report_of(store))
+    assert [each.place for each in found["files"]] == [each.place for each in found["hashes"]] == [Place(shard.file)]
+    assert "checksums" not in found and "statistics" not in found
+    assert [each.place for each in found["counts"]] == [
+        Place(MANIFEST_FILE, key="shards[1].records"),
+        Place(CATALOG_FILE),
+        Place(STATISTICS_FILE, key="train.clips"),
+    ]
+    (problem,) = found["catalogue"]
+    assert problem.message == f"no record for 1 of the rows in {shard.file}, this one first"
 
 
 def test_metadata_and_versions_that_do_not_follow_from_the_manifest_are_named(store: Path) -> None:

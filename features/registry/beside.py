@@ -143,15 +143,18 @@ def check_statistics(store: Store, reading: Reading, ledger: Ledger) -> None:
             ledger.remark("statistics", f"{split} not compared: {reason}")
             continue
         ledger.look("statistics")
-        if reading.totals[split].clips:
-            _compare_statistics(split, found, finish(reading.totals[split]), ledger)
+        ledger.look("counts")
+        totals = reading.totals[split]
+        if found.clips != totals.clips:
+            place = Place(STATISTICS_FILE, key=f"{split}.clips")
+            ledger.blame("counts", place, f"{found.clips}, but {split} has {totals.clips} records")
+        if found.clips != totals.clips and found.values != totals.values:
+            ledger.remark("statistics", f"{split} not compared: the file has the statistics of other records")
+        else:
+            _compare_statistics(split, found, finish(totals), ledger)
 
 
 def _compare_statistics(split: str, found: Statistics, expected: Statistics, ledger: Ledger) -> None:
-    ledger.look("counts")
-    if found.clips != expected.clips:
-        place = Place(STATISTICS_FILE, key=f"{split}.clips")
-        ledger.blame("counts", place, f"{found.clips}, but {split} has {expected.clips} records")
     if found.values != expected.values:
         place = Place(STATISTICS_FILE, key=f"{split}.values")
         ledger.blame("statistics", place, f"{found.values}, expected {expected.values}")

@@ -28,13 +28,13 @@ CheckName: TypeAlias = Literal[
     "version",
 ]
 CHECKS: Final[dict[CheckName, tuple[str, str]]] = {
-    "files": ("each shard is there with its name and size, and no other one", "shards"),
+    "files": ("each shard is there with its name and size, no other one", "shards"),
     "hashes": ("SHA-256 of shards and tables as the manifest has it", "files"),
     "checksums": ("CRC-32C of each record's length and data", "records"),
     "records": ("each record has its fields, of their types and shapes", "records"),
     "values": ("finite numbers, zeros after a waveform's real length", "records"),
     "ranges": ("label and length in range", "records"),
-    "counts": ("manifest, metadata, statistics and catalogue count what is there", "counts"),
+    "counts": ("all files count the records that are there", "counts"),
     "ids": ("no id twice", "ids"),
     "catalogue": ("each record is that of its row, each row has its record", "rows"),
     "audio": ("SHA-256 of the audio as the catalogue has it", "clips"),

@@ -6,6 +6,7 @@ so that a leak shows even where the records or the catalogue deny it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -87,6 +88,8 @@ def check_leaks(seen: Sightings, ledger: Ledger) -> None:
     recomputed = seen.found.column("audio_sha256").to_pylist()
     hashes = [recomputed + [None] * (len(seen.ids) - len(recomputed)), seen.of_rows("audio_sha256")]
     _check_shared("duplicates", "audio of SHA-256", seen, hashes, ledger)
+    if seen.catalogue is None:
+        ledger.remark("duplicates", "audio not compared: the catalogue, which has its SHA-256, can't be read")
     _check_windows(seen, ledger)
 
 
@@ -162,10 +165,11 @@ def _overlaps(windows: list[Window]) -> dict[Window, list[Window]]:
     Args:
         windows: (recording, start, split), in order.
     """
-    number = {split: sum(window[2] == split for window in windows) for _, _, split in windows}
+    number = Counter(split for _, _, split in windows)
     found: dict[Window, list[Window]] = {}
     for place, first in enumerate(windows):
-        for second in windows[place + 1 :]:
+        for following in range(place + 1, len(windows)):
+            second = windows[following]
             if second[0] != first[0] or second[1] >= first[1] + CLIP_SAMPLES:
                 break
             if first[2] != second[2]:

@@ -37,6 +37,9 @@ def read_catalogue(store: Store, ledger: Ledger) -> pa.Table | None:
     except (DataError, pa.ArrowException) as error:
         ledger.blame("catalogue", place, str(error))
         return None
+    if nameless := table.column("id").null_count if "id" in table.column_names else 0:
+        ledger.blame("catalogue", place, f"{nameless} rows have no id")
+        return None
     if table.schema.equals(schema, check_metadata=False):
         return table.combine_chunks()
     found = ", ".join(f"{each.name}: {each.type}" for each in table.schema)
@@ -79,11 +82,12 @@ def check_catalogue(store: Store, reading: Reading, rows: pa.Table, ledger: Ledg
     record_keys, row_keys = _record_keys(store, found), _row_keys(store, rows)
     matches = pc.index_in(pa.array(record_keys), pa.array(row_keys))
     ledger.look("catalogue", len(rows))
-    for record in np.flatnonzero(matches.is_null().to_numpy(zero_copy_only=False)):
-        ledger.blame("catalogue", place(int(record)), "the catalogue has no row for this place")
     matched = np.flatnonzero(matches.is_valid().to_numpy(zero_copy_only=False))
     row_of_match = matches.drop_null().to_numpy()
     _compare(store, found.take(matched), rows.take(row_of_match), rows, lambda row: place(int(matched[row])), ledger)
+    for record in np.flatnonzero(matches.is_null().to_numpy(zero_copy_only=False)):
+        home = _home_of(store, rows, found.column("id")[int(record)].as_py())
+        ledger.blame("catalogue", place(int(record)), f"the catalogue has no row for this place; {home}")
     _check_rows_have_records(store, reading, rows, row_keys, np.isin(row_keys, record_keys), ledger)
     if None not in reading.counted:
         ledger.look("counts")
@@ -98,11 +102,9 @@ def _compare(
     """Compare records with the rows of the same places."""
     same = pc.equal(records.column("id"), rows.column("id")).to_numpy()
     for index in np.flatnonzero(~same):
-        clip_id = records.column("id")[int(index)].as_py()
-        home = _place_of_row(store, catalogue, clip_id)
-        expected = rows.column("id")[int(index)].as_py()
-        where = f"which it has at {home}" if home else "which it does not have at all"
-        ledger.blame("catalogue", place(int(index)), f"the catalogue has {expected} here, not {clip_id}, {where}")
+        home = _home_of(store, catalogue, records.column("id")[int(index)].as_py())
+        owner = rows.column("id")[int(index)].as_py()
+        ledger.blame("catalogue", place(int(index)), f"the catalogue has {owner} here; {home}")
     lengths = rows.column("length").to_pylist()
     if store.view is not None:
         lengths = [None if length is None else real_length(store.view, length) for length in lengths]
@@ -141,16 +143,17 @@ def _check_rows_have_records(
     for shard, of_shard in lost.items():
         name = "a shard or split that the store does not have" if shard is None else store.manifest.shards[shard].file
         place = Place(CATALOG_FILE, id=rows.column("id")[of_shard[0]].as_py())
-        ledger.blame("catalogue", place, f"{len(of_shard)} rows in {name} have no record, this one first")
+        ledger.blame("catalogue", place, f"no record for {len(of_shard)} of the rows in {name}, this one first")
 
 
-def _place_of_row(store: Store, rows: pa.Table, clip_id: str) -> str | None:
+def _home_of(store: Store, rows: pa.Table, clip_id: str) -> str:
+    """Where the catalogue has the record of a clip."""
     row = pc.index(rows.column("id"), clip_id).as_py()
     if row < 0:
-        return None
+        return "it has no row for this id at all"
     split = store.splits[0] if store.view is None else rows.column("split")[row].as_py()
     shard, position = (rows.column(name)[row].as_py() for name in ("shard", "position"))
-    return f"shard {shard} of {split}, record {position}"
+    return f"it has this id as record {position} in shard {shard} of {split}"
 
 
 def _key(store: Store, shard: int, position: int) -> int:

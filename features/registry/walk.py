@@ -168,12 +168,12 @@ class _ShardWalk:
             file = _Hashing(opened)
             for frame in frames(file.read, path.stat().st_size):
                 self._take(frame)
-                self._advance(1)
+                self._advance(int(frame.number < self._shard.records))
                 seen, whole = seen + 1, not frame.last
             self._flush()
             self._hash(file.sha256())
         unseen = max(self._shard.records - seen, 0)
-        self._reading.unread[self._shard.split] += unseen
+        self._reading.unread[self._shard.split] += 0 if whole else unseen
         self._reading.counted.append(seen if whole else None)
         self._advance(unseen)
         return pa.table(self._rows, FOUND_SCHEMA)
