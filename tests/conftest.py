@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from command_tools import Features, features_command
 from corpus_tools import Outcome, corpus_files, tar_gz, write_parameters, write_raw
 
 import command
@@ -65,6 +66,12 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         return Outcome(code, capfd.readouterr().err)
 
     return run
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Features:
+    """`python -m features` in an empty folder: `run("sample", store, "--word", "yes")`."""
+    return features_command(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -15,17 +15,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from command_tools import Features, features_command
+from command_tools import Features
 from corpus_tools import store_folder
 from PIL import Image
 
 from features.registry.card import make_card
 from features.store import open as open_store
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Features:
-    return features_command(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture(scope="module")

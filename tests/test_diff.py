@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_tools import Features
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_tools import Content, Run, content, forge, runner
+from registry_tools import Content, content, forge
 from training_store import clip_store
 
 from features.errors import DataError
@@ -19,11 +20,6 @@ from features.registry.comparison import Clip, changes, class_changes, clip_chan
 from features.store import Store
 from features.store import open as open_store
 from features.views import Waveform, definition, version
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -41,18 +37,18 @@ def write(held: Content, tmp_path: Path) -> Store:
     return forge(tmp_path / "second" / held.manifest.version, held)
 
 
-def test_equal_stores_are_said_to_be_byte_identical(first: Store, held: Content, tmp_path: Path, run: Run) -> None:
+def test_equal_stores_are_said_to_be_byte_identical(first: Store, held: Content, tmp_path: Path, run: Features) -> None:
     second = write(held, tmp_path)
     comparison = compare(first, second)
     assert comparison.identical and not comparison.differ
     assert all(shift.shift == 0 and shift.ratio == 1 for shift in compare(first, first).statistics)
     for other in (first, second):
         printed = run("diff", first.path, other.path, "--exit-code")
-        assert printed.code == 0 and "every shard is byte-identical" in printed.out
+        assert printed.code == 0 and "every shard is byte-identical" in printed.stdout
 
 
 def test_clips_added_removed_moved_relabelled_and_with_other_audio_are_told_apart(
-    first: Store, held: Content, tmp_path: Path, run: Run
+    first: Store, held: Content, tmp_path: Path, run: Features
 ) -> None:
     removed, moved, relabelled, heard = held.of("train", "yes")[:4]
     held.clips.remove(removed)
@@ -77,7 +73,7 @@ def test_clips_added_removed_moved_relabelled_and_with_other_audio_are_told_apar
     }
     assert found.same == sum(first.counts.values()) - 4
     assert found.moved[0].before.split == "train" and found.moved[0].after.split == "validation"
-    content_of = json.loads(run("diff", first.path, second.path, "--json").out)
+    content_of = json.loads(run("diff", first.path, second.path, "--json").stdout)
     zero = {"added": 0, "removed": 0, "relabelled": 0, "moved": 0, "audio": 0}
     assert content_of["by_class"] == [
         {"split": "train", "class": "_unknown_", **zero, "relabelled": 1},
@@ -88,7 +84,7 @@ def test_clips_added_removed_moved_relabelled_and_with_other_audio_are_told_apar
     printed = run("diff", first.path, second.path)
     assert printed.code == 0
     for text in (f"{moved.id} (train → validation)", f"{relabelled.id} (yes → _unknown_)", removed.id, added.id):
-        assert text in printed.out
+        assert text in printed.stdout
     assert run("diff", first.path, second.path, "--exit-code").code == 1
 
 
@@ -106,7 +102,7 @@ def test_a_shift_is_in_standard_deviations_of_the_first_store(first: Store, held
     assert comparison.clips.same == sum(first.counts.values()) and not comparison.parameters
 
 
-def test_classes_in_another_order_relabel_no_clip(first: Store, held: Content, tmp_path: Path, run: Run) -> None:
+def test_classes_in_another_order_relabel_no_clip(first: Store, held: Content, tmp_path: Path, run: Features) -> None:
     classes = ("_silence_", "_unknown_", "no", "yes")
     held.manifest = dataclasses.replace(
         held.manifest, classes=classes, task={**held.manifest.task, "classes": list(classes)}
@@ -120,10 +116,12 @@ def test_classes_in_another_order_relabel_no_clip(first: Store, held: Content, t
         ("no", 3, 2),
     ]
     assert not any(comparison.clips.kinds().values()) and not comparison.parameters and comparison.differ
-    assert "another label" in run("diff", first.path, second.path).out
+    assert "another label" in run("diff", first.path, second.path).stdout
 
 
-def test_parameters_that_differ_are_named_by_their_place(first: Store, held: Content, tmp_path: Path, run: Run) -> None:
+def test_parameters_that_differ_are_named_by_their_place(
+    first: Store, held: Content, tmp_path: Path, run: Features
+) -> None:
     task = {**held.manifest.task, "split": {"method": "speaker", "ratio": [2, 1, 1], "salt": "x"}, "seed": 5}
     (archive,) = held.manifest.source["archives"]
     source = {"archives": [{**archive, "sha256": "f" * 64}]}
@@ -138,11 +136,11 @@ def test_parameters_that_differ_are_named_by_their_place(first: Store, held: Con
     ]
     assert comparison.identical and comparison.differ
     printed = run("diff", first.path, second.path)
-    assert "Every shard is byte-identical." in printed.out and "task.split.method" in printed.out
+    assert "Every shard is byte-identical." in printed.stdout and "task.split.method" in printed.stdout
 
 
 def test_different_views_are_compared_by_their_clips_alone(
-    first: Store, held: Content, tmp_path: Path, run: Run
+    first: Store, held: Content, tmp_path: Path, run: Features
 ) -> None:
     view = Waveform(kind="waveform", sample_rate_hz=16_000)
     for clip in held.clips:
@@ -155,8 +153,8 @@ def test_different_views_are_compared_by_their_clips_alone(
     assert comparison.clips.same == sum(first.counts.values())
     assert "definition.sample_rate_hz" in {each.name for each in comparison.parameters}
     printed = run("diff", first.path, second.path)
-    assert "Statistics: not compared, the views are mfcc and waveform" in printed.out
-    assert f"Clips: the same {comparison.clips.same}" in printed.out
+    assert "Statistics: not compared, the views are mfcc and waveform" in printed.stdout
+    assert f"Clips: the same {comparison.clips.same}" in printed.stdout
 
 
 def test_stores_of_clips_are_compared_by_word_and_audio(finished: Path, tmp_path: Path) -> None:
@@ -169,13 +167,13 @@ def test_stores_of_clips_are_compared_by_word_and_audio(finished: Path, tmp_path
 
 
 def test_clips_are_not_compared_with_features_and_a_missing_catalogue_is_one_line(
-    first: Store, finished: Path, tmp_path: Path, run: Run
+    first: Store, finished: Path, tmp_path: Path, run: Features
 ) -> None:
     with pytest.raises(DataError, match="compare two stores of clips or two of features"):
         compare(first, open_store(finished / "clips"))
     without = clip_store(tmp_path / "without")
     printed = run("diff", finished / "clips", without.path)
-    assert printed.code == 1 and printed.err.startswith("error: ") and "catalog.parquet is missing" in printed.err
+    assert printed.code == 1 and printed.stderr.startswith("error: ") and "catalog.parquet is missing" in printed.stderr
 
 
 CLIPS = st.dictionaries(

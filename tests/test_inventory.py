@@ -11,21 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_tools import Features
 from corpus_tools import store_folder
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_tools import Run, runner
 
 from features.manifest import MANIFEST_FILE, metadata_files
 from features.registry.description import describe, overall
 from features.registry.inventory import age, find_stores
 from features.statistics import Statistics
 from features.store import open as open_store
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -86,25 +81,27 @@ def test_a_manifest_cut_at_any_place_is_listed_as_not_valid(mixed: Path) -> None
         assert "manifest.json is not a valid manifest" in str(entry.problem)
 
 
-def test_the_command_lists_paths_that_open_and_ages_of_manifests(mixed: Path, run: Run) -> None:
+def test_the_command_lists_paths_that_open_and_ages_of_manifests(mixed: Path, run: Features) -> None:
     manifest = next((mixed / "features" / "mfcc").iterdir()) / MANIFEST_FILE
     os.utime(manifest, (manifest.stat().st_atime, manifest.stat().st_mtime - 3 * 3600 - 60))
     printed = run("list", mixed)
-    lines = {line.split()[0]: line for line in printed.out.splitlines() if line}
+    lines = {line.split()[0]: line for line in printed.stdout.splitlines() if line}
     assert printed.code == 0 and "3 h" in lines["features/mfcc"] and lines["features/mfcc"].endswith("yes")
     assert lines["other/cut"].endswith("no")
-    assert max(len(line) for line in printed.out.splitlines()[:8]) <= 110
-    found = json.loads(run("list", mixed, "--json").out)
+    assert max(len(line) for line in printed.stdout.splitlines()[:8]) <= 110
+    found = json.loads(run("list", mixed, "--json").stdout)
     assert [each["valid"] for each in found] == [True, True, False, False, False, False]
     assert [open_store(each["folder"]).counts for each in found[:2]] == [each["records"] for each in found[:2]]
 
 
-def test_a_folder_without_stores_and_a_store_itself_can_be_listed(finished: Path, tmp_path: Path, run: Run) -> None:
-    assert run("list", tmp_path).out == f"no store below {tmp_path}\n"
-    (entry,) = json.loads(run("list", finished / "clips", "--json").out)
+def test_a_folder_without_stores_and_a_store_itself_can_be_listed(
+    finished: Path, tmp_path: Path, run: Features
+) -> None:
+    assert run("list", tmp_path).stdout == f"no store below {tmp_path}\n"
+    (entry,) = json.loads(run("list", finished / "clips", "--json").stdout)
     assert entry["path"] == "." and entry["valid"]
     printed = run("list", tmp_path / "absent")
-    assert printed.code == 1 and printed.err.startswith("error: ") and "is not a folder" in printed.err
+    assert printed.code == 1 and printed.stderr.startswith("error: ") and "is not a folder" in printed.stderr
 
 
 @pytest.mark.parametrize(
@@ -125,9 +122,9 @@ def test_overall_statistics_are_those_of_all_values_together(coefficients: int, 
     )
 
 
-def test_a_description_counts_the_records_and_has_the_statistics_of_the_file(finished: Path, run: Run) -> None:
+def test_a_description_counts_the_records_and_has_the_statistics_of_the_file(finished: Path, run: Features) -> None:
     store = open_store(finished / "features" / "mfcc")
-    found = json.loads(run("describe", store.path, "--json").out)
+    found = json.loads(run("describe", store.path, "--json").stdout)
     for split in store.splits:
         labels = Counter(record["label"] for record in store.records(split))
         assert {name: counts[split] for name, counts in found["classes"].items()} == {
@@ -167,25 +164,25 @@ def test_the_lineage_leads_through_hashes_of_files_to_the_archive(finished: Path
     assert metadata_files(store.manifest)[MANIFEST_FILE] == files["store"].read_text()
 
 
-def test_a_description_of_clips_counts_words_by_official_split(finished: Path, run: Run) -> None:
+def test_a_description_of_clips_counts_words_by_official_split(finished: Path, run: Features) -> None:
     clips = open_store(finished / "clips")
     words = describe(clips).classes
     assert sum(sum(counts.values()) for counts in words.values()) == sum(clips.counts.values())
     assert words["yes"] == {"train": 9, "validation": 3, "test": 3}
     assert set(words["_silence_"].values()) == {0, clips.counts["unsplit"] - 4 * 15}
     printed = run("describe", finished / "clips")
-    assert printed.code == 0 and "Words by official split" in printed.out and "Statistics" not in printed.out
+    assert printed.code == 0 and "Words by official split" in printed.stdout and "Statistics" not in printed.stdout
 
 
-def test_a_description_is_readable_at_110_columns(finished: Path, run: Run) -> None:
+def test_a_description_is_readable_at_110_columns(finished: Path, run: Features) -> None:
     printed = run("describe", finished / "features" / "mfcc")
-    text = printed.out.partition("Splits")[2]
+    text = printed.stdout.partition("Splits")[2]
     assert printed.code == 0 and max(len(line) for line in text.splitlines()) <= 110
     for part in ("98 × 40", "Classes by split", "Statistics of train, 8 of 40", "Lineage", "SHA-256"):
         assert part in text
 
 
-def test_a_store_without_its_catalogue_is_described_in_one_line_of_error(mixed: Path, run: Run) -> None:
+def test_a_store_without_its_catalogue_is_described_in_one_line_of_error(mixed: Path, run: Features) -> None:
     (mixed / "clips" / "catalog.parquet").unlink()
     printed = run("describe", mixed / "clips")
-    assert printed.code == 1 and printed.out == "" and "catalog.parquet is missing or damaged" in printed.err
+    assert printed.code == 1 and printed.stdout == "" and "catalog.parquet is missing or damaged" in printed.stderr

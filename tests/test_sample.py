@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from command_tools import Features, features_command
+from command_tools import Features
 from corpus_tools import store_folder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +20,6 @@ from features import pictures
 from features.registry.sample import Place, draw
 from features.store import open as open_store
 from features.views import Mfcc, Spectrogram
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Features:
-    return features_command(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture

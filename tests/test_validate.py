@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_tools import Features, features_command
+from command_tools import Features
 from corpus_tools import ROOT, parameters, store_folder, write_parameters
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,10 +37,10 @@ THRESHOLDS = params.load(ROOT / "params.yaml").validate.thresholds
 WORDS = ("_silence_", "cat", "yes", "no")
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Features:
+@pytest.fixture(autouse=True)
+def parameters_in_the_folder(tmp_path: Path) -> None:
+    """The command reads its thresholds from params.yaml."""
     write_parameters(tmp_path)
-    return features_command(monkeypatch, capsys, tmp_path)
 
 
 def rows_of(split: str, clips: int, seed: int = 0) -> pd.DataFrame:

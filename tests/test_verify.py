@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_tools import Features
 from corpus_tools import ROOT, environment, store_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from registry_tools import Content, Run, commit, content, flip, forge, record_bytes, runner
+from registry_tools import Content, commit, content, flip, forge, record_bytes
 
 from features.manifest import CATALOG_FILE, DATASET_INFO_FILE, MANIFEST_FILE, STATISTICS_FILE
 from features.records import RecordWriter, read_records
@@ -26,11 +27,6 @@ from features.schema import Field, RecordSpec
 from features.store import Store
 from features.store import open as open_store
 from features.views import Waveform, definition, version
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -70,12 +66,12 @@ def edit_json(path: Path, edit: Any) -> None:
     path.write_text(json.dumps(found, indent=1))
 
 
-def test_whole_stores_pass_every_check(finished: Path, run: Run) -> None:
+def test_whole_stores_pass_every_check(finished: Path, run: Features) -> None:
     for folder, checks in ((finished / "features" / "mfcc", 17), (finished / "clips", 12)):
         printed = run("verify", folder)
-        assert printed.code == 0, printed.out
-        assert "everything holds" in printed.out and "not checked" not in printed.out
-        found = json.loads(run("verify", folder, "--json").out)
+        assert printed.code == 0, printed.stdout
+        assert "everything holds" in printed.stdout and "not checked" not in printed.stdout
+        found = json.loads(run("verify", folder, "--json").stdout)
         assert len(found["checks"]) == checks
         assert all(check["ok"] and check["looked_at"] > 0 for check in found["checks"])
 
@@ -517,7 +513,7 @@ def test_progress_counts_every_record_once_whatever_is_damaged(store: Path) -> N
     assert sum(done) == sum(opened.counts.values())
 
 
-def test_many_problems_are_cut_on_the_terminal_and_whole_in_json(store: Path, run: Run) -> None:
+def test_many_problems_are_cut_on_the_terminal_and_whole_in_json(store: Path, run: Features) -> None:
     shards = open_store(store).shards("train")
     for shard in shards:
         for byte in record_bytes(store / shard.file):
@@ -525,15 +521,15 @@ def test_many_problems_are_cut_on_the_terminal_and_whole_in_json(store: Path, ru
     number = sum(shard.records for shard in shards)
     printed = run("verify", store)
     assert printed.code == 1
-    assert f"and {number - 10} more; --json has them all" in printed.out
-    assert printed.out.count("the data does not match its checksum") == 10
+    assert f"and {number - 10} more; --json has them all" in printed.stdout
+    assert printed.stdout.count("the data does not match its checksum") == 10
     found = run("verify", store, "--json")
-    (check,) = (each for each in json.loads(found.out)["checks"] if each["name"] == "checksums")
+    (check,) = (each for each in json.loads(found.stdout)["checks"] if each["name"] == "checksums")
     assert found.code == 1 and not check["ok"] and len(check["problems"]) == number
     assert check["problems"][0]["place"] == {"file": shards[0].file, "record": 0, "byte": 0, "id": None, "key": None}
 
 
-def test_a_folder_that_is_no_store_is_one_line(store: Path, run: Run, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_store_is_one_line(store: Path, run: Features, tmp_path: Path) -> None:
     not_text = Path(shutil.copytree(store, tmp_path / "not_text"))
     flip(store / MANIFEST_FILE, 0)
     flip(not_text / MANIFEST_FILE, 9, 0x80)
@@ -543,8 +539,8 @@ def test_a_folder_that_is_no_store_is_one_line(store: Path, run: Run, tmp_path: 
         (tmp_path / "none", "is not a finished store"),
     ):
         printed = run("verify", folder)
-        assert printed.code == 1 and printed.out == ""
-        assert printed.err.startswith("error: ") and printed.err.count("\n") == 1 and message in printed.err
+        assert printed.code == 1 and printed.stdout == ""
+        assert printed.stderr.startswith("error: ") and printed.stderr.count("\n") == 1 and message in printed.stderr
 
 
 def test_the_command_line_ends_with_one_where_a_store_is_damaged(store: Path) -> None:

@@ -1,0 +1,62 @@
+"""The benchmark of the readers counts every record of the split once an epoch and shows each reader that it ran."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from letter_store import letter_store
+
+import command
+from benchmarks.readers import READERS, measure
+from benchmarks.reading import TORCH_PYTHON, main
+from features.store import Store
+
+COUNTS = (30, 0, 12)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return letter_store(tmp_path_factory.mktemp("letters"), COUNTS)
+
+
+@pytest.mark.parametrize("reader", ["tf.data", "NumPy", "TensorFlow Datasets"])
+def test_an_epoch_of_a_reader_has_every_record(reader: str, store: Store) -> None:
+    epochs = READERS[reader](store, None)
+    assert [sum(next(epochs)) for _ in range(3)] == [sum(COUNTS)] * 3
+
+
+def test_measuring_counts_whole_epochs_after_the_first() -> None:
+    epochs = iter([iter([100]), iter([3, 2]), iter([4, 1]), iter([5])])
+    records, seconds = measure(epochs, 6)
+    assert records == 10 and seconds > 0
+    assert list(next(epochs)) == [5]
+
+
+@pytest.mark.slow
+def test_the_command_shows_the_readers_that_can_run_here(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "rates.json"
+    arguments = [store.path, "--records=42", "--repetitions=1", f"--output={output}"]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.reading", *arguments])
+    command.run(main)
+    printed = capfd.readouterr()
+    found = {each["reader"]: each["rates"] for each in json.loads(output.read_text())["rates"]}
+    expected = {"tf.data", "NumPy", "TensorFlow Datasets"} | ({"PyTorch"} if TORCH_PYTHON.exists() else set())
+    assert found.keys() == expected
+    assert all(len(rates) == 1 and min(rates) > 0 for rates in found.values())
+    assert all(f"letters  {reader} " in printed.out for reader in expected)
+    assert "Hugging Face datasets is left out: --parquet names no export" in printed.err
+
+
+def test_exports_of_some_stores_only_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [store.path, store.path, f"--parquet={store.path}"]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.reading", *arguments])
+    with pytest.raises(SystemExit):
+        command.run(main)
+    assert "error: 1 times --parquet for 2 stores: give it once for each" in capfd.readouterr().err
