@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help repro test test-slow check benchmark docs lock clean
+.PHONY: help repro test test-slow test-torch check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ test: $(VENV)/dev ## the quick tests
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
+
+test-torch: $(VENV)-torch/dev ## the tests of the PyTorch reader, in an environment without TensorFlow and Beam
+	$(VENV)-torch/bin/python -m pytest --noconftest tests/test_torch_dataset.py tests/test_examples.py
 
 check: $(VENV)/dev ## lint, format and types
 	ruff check .
@@ -36,6 +39,7 @@ docs: $(VENV)/dev ## run what the pages in docs/ show on the stores in data/ and
 lock: ## pin all dependencies anew
 	uv pip compile --quiet --upgrade requirements.in --no-annotate --no-header --output-file requirements.txt
 	uv pip compile --quiet --upgrade requirements-dev.in --no-annotate --no-header --output-file requirements-dev.txt
+	uv pip compile --quiet --upgrade requirements-torch.in --no-annotate --no-header --output-file requirements-torch.txt
 
 clean: ## remove data, models and results, but not the cache of DVC
 	rm -rf build data models evaluation validation
@@ -48,4 +52,9 @@ $(VENV)/run: requirements.txt
 
 $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python --requirement requirements-dev.txt
+	touch $@
+
+$(VENV)-torch/dev: $(VENV)/run requirements-torch.txt
+	$(PYTHON) -m venv $(VENV)-torch
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-torch/bin/python --requirement requirements-torch.txt
 	touch $@

@@ -18,12 +18,14 @@ import command
 from features.errors import DataError
 
 ROOT: Final = Path(__file__).parent.parent
-_CONSOLE: Final = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PROGRAM: Final = re.compile(r"^```python\n(?P<code>.*?)^```\n\n```text\n.*?^```$", re.DOTALL | re.MULTILINE)
+_BLOCK: Final = re.compile(
+    r"^```console\n(?P<session>.*?)^```$|^```python\n(?P<program>.*?)^```\n\n```text\n.*?^```$",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def refreshed(page: str) -> str:
-    """A page with the output of each of its commands and programs.
+    """A page with the output of each of its commands and programs, run in their order.
 
     Args:
         page: Markdown.
@@ -31,8 +33,14 @@ def refreshed(page: str) -> str:
     Raises:
         DataError: a program ended with an error.
     """
-    page = _CONSOLE.sub(lambda block: f"```console\n{_session(block[1])}```", page)
-    return _PROGRAM.sub(lambda block: f"```python\n{block['code']}```\n\n```text\n{_program(block['code'])}```", page)
+    return _BLOCK.sub(_with_output, page)
+
+
+def _with_output(block: re.Match[str]) -> str:
+    program = block["program"]
+    if program is None:
+        return f"```console\n{_session(block['session'])}```"
+    return f"```python\n{program}```\n\n```text\n{_program(program)}```"
 
 
 def _session(text: str) -> str:

@@ -1,4 +1,4 @@
-"""TFRecord framing with its checksums, without TensorFlow: a writer that hashes what it writes and a checked reader.
+"""TFRecord framing with its checksums, without TensorFlow: a writer that hashes what it writes and checked readers.
 
 A record is its length (8 bytes, little-endian), the masked CRC-32C of those bytes, the data, and the masked CRC-32C of
 the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
+from mmap import mmap
 from typing import BinaryIO, Final
 
 import google_crc32c
@@ -17,7 +18,8 @@ from features.errors import DataError
 
 _LENGTH: Final = struct.Struct("<Q")
 _CRC: Final = struct.Struct("<I")
-_HEADER_BYTES: Final = _LENGTH.size + _CRC.size
+_HEADER: Final = struct.Struct("<QI")
+_HEADER_BYTES: Final = _HEADER.size
 LONGEST_RECORD_BYTES: Final = 1 << 30
 
 
@@ -71,23 +73,67 @@ def read_records(file: BinaryIO, name: str) -> Iterator[bytes]:
     """
     position = 0
     while header := file.read(_HEADER_BYTES):
-        record = _read_one(file, header, name, position)
+        length = _checked_length(header, name, position)
+        record = _checked_record(file.read(length), file.read(_CRC.size), length, name, position)
         yield record
-        position += _HEADER_BYTES + len(record) + _CRC.size
+        position += _HEADER_BYTES + length + _CRC.size
 
 
-def _read_one(file: BinaryIO, header: bytes, name: str, position: int) -> bytes:
+def record_positions(data: bytes | mmap, name: str) -> list[int]:
+    """Where each record of a whole TFRecord file begins; checks their lengths, not their data.
+
+    Args:
+        data: all bytes of the file.
+        name: what to call it in errors.
+
+    Raises:
+        DataError: a length does not match its checksum or the file ends inside a record.
+    """
+    positions, position, end = [], 0, len(data)
+    while position < end:
+        positions.append(position)
+        length = _checked_length(data[position : position + _HEADER_BYTES], name, position)
+        position += _HEADER_BYTES + length + _CRC.size
+        if position > end:
+            raise _cut(name, positions[-1])
+    return positions
+
+
+def record_at(data: bytes | mmap, position: int, name: str) -> bytes:
+    """The record that begins at a byte of a whole TFRecord file, checked.
+
+    Args:
+        data: all bytes of the file.
+        position: one of `record_positions`.
+        name: what to call the file in errors.
+
+    Raises:
+        DataError: a checksum does not match or the file ends inside the record.
+    """
+    start = position + _HEADER_BYTES
+    length = _checked_length(data[position:start], name, position)
+    end = start + length
+    return _checked_record(data[start:end], data[end : end + _CRC.size], length, name, position)
+
+
+def _checked_length(header: bytes, name: str, position: int) -> int:
     if len(header) < _HEADER_BYTES:
         raise DataError(f"{name} ends inside a record's header at byte {position}: write the file again")
-    (length,) = _LENGTH.unpack_from(header)
-    if _CRC.unpack_from(header, _LENGTH.size)[0] != masked_crc32c(header[: _LENGTH.size]):
+    length, crc = _HEADER.unpack(header)
+    if crc != masked_crc32c(header[: _LENGTH.size]):
         raise DataError(f"{name} is damaged: the length at byte {position} does not match its checksum")
     if length > LONGEST_RECORD_BYTES:
         raise DataError(f"{name}: the record at byte {position} has {length} bytes, more than {LONGEST_RECORD_BYTES}")
-    data = file.read(length + _CRC.size)
-    if len(data) < length + _CRC.size:
-        raise DataError(f"{name} ends inside the record at byte {position}: write the file again")
-    record = data[:length]
-    if _CRC.unpack_from(data, length)[0] != masked_crc32c(record):
+    return int(length)
+
+
+def _checked_record(record: bytes, crc: bytes, length: int, name: str, position: int) -> bytes:
+    if len(record) < length or len(crc) < _CRC.size:
+        raise _cut(name, position)
+    if _CRC.unpack(crc)[0] != masked_crc32c(record):
         raise DataError(f"{name} is damaged: the record at byte {position} does not match its checksum")
     return record
+
+
+def _cut(name: str, position: int) -> DataError:
+    return DataError(f"{name} ends inside the record at byte {position}: write the file again")

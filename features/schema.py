@@ -7,29 +7,41 @@ bytes (https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/exam
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from features.errors import DataError
 from features.views import CLIP_SAMPLES, View
+from features.wire import (
+    BYTES_LIST,
+    FLOAT_LIST,
+    INT64_LIST,
+    Buffer,
+    delimited,
+    delimited_head,
+    features_of,
+    read_varint,
+    values_of,
+    varint,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Value: TypeAlias = "str | int | np.ndarray[Any, Any]"
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Value: TypeAlias = "str | int | Array"
 Kind: TypeAlias = Literal["text", "integer", "label", "int16", "float32"]
 
-_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _LIST_OF_KIND: Final[dict[Kind, int]] = {
-    "text": _BYTES_LIST,
-    "int16": _BYTES_LIST,
-    "float32": _FLOAT_LIST,
-    "integer": _INT64_LIST,
-    "label": _INT64_LIST,
+    "text": BYTES_LIST,
+    "int16": BYTES_LIST,
+    "float32": FLOAT_LIST,
+    "integer": INT64_LIST,
+    "label": INT64_LIST,
 }
 
 
@@ -67,24 +79,79 @@ class RecordSpec:
             ValueError: a value is missing or has another shape or dtype.
         """
         entries = b"".join(_entry(field, values[field.name]) for field in self.fields)
-        return _field(1, entries)
+        return delimited(1, entries)
 
     def decode(self, record: bytes) -> dict[str, Value]:
         """Parse a record without TensorFlow; the inverse of `encode`.
 
+        Args:
+            record: a `tf.train.Example` message, by `encode` or by anyone else.
+
+        Returns:
+            One value for each field: str, int, or a read-only array of the field's shape and dtype.
+
         Raises:
             DataError: the record is not such a message, or a field is missing or has another size.
         """
-        try:
-            found = _parse_example(record)
-            missing = [field.name for field in self.fields if field.name not in found]
-            if missing:
-                raise DataError(f"record without {', '.join(missing)}; it has {', '.join(sorted(found))}")
-            return {field.name: _decode_value(field, found[field.name]) for field in self.fields}
-        except DataError:
-            raise
-        except (IndexError, ValueError) as error:
-            raise DataError(f"record is not a tf.train.Example of this project: {error}") from error
+        payloads = zip(self.fields, self._payloads(record), strict=True)
+        return {field.name: _decode_value(field, payload) for field, payload in payloads}
+
+    def decode_batch(self, records: Sequence[bytes], columns: Iterable[str] | None = None) -> dict[str, Array]:
+        """Parse several records without TensorFlow, into one array for each field.
+
+        Args:
+            records: `tf.train.Example` messages, by `encode` or by anyone else.
+            columns: names of the fields to keep, all by default.
+
+        Returns:
+            For each field an array (records, *shape): of int16 or float32, int64 for labels and integers, objects of
+            type str for text.
+
+        Raises:
+            DataError: a record is not such a message, or a field is missing or has another size.
+        """
+        names = {field.name for field in self.fields} if columns is None else set(columns)
+        rows = [self._payloads(record) for record in records]
+        return {
+            field.name: _decode_column(field, [row[place] for row in rows])
+            for place, field in enumerate(self.fields)
+            if field.name in names
+        }
+
+    def _payloads(self, record: bytes) -> list[Buffer]:
+        """The bytes of each field's values: at once where `encode` wrote the record, else by parsing the message."""
+        payloads = self._known_payloads(record)
+        return self._parsed_payloads(record) if payloads is None else payloads
+
+    def _known_payloads(self, record: bytes) -> list[Buffer] | None:
+        """The payloads of a record that `encode` wrote, None for any other."""
+        head = delimited_head(1, len(record))
+        if not record.startswith(head):
+            return None
+        view, position, payloads = memoryview(record), len(head), []
+        for head_bytes, tensor_bytes, heads in self._layout:
+            start = position + head_bytes
+            if start > len(record):
+                return None
+            size = tensor_bytes or record[start - 1]
+            entry_head = heads.get(size)
+            if entry_head is None or not record.startswith(entry_head, position):
+                return None
+            position = start + size
+            payloads.append(view[start:position] if tensor_bytes else record[start:position])
+        return payloads if position == len(record) else None
+
+    @cached_property
+    def _layout(self) -> tuple[tuple[int, int, dict[int, bytes]], ...]:
+        """For each field how `encode` writes it: bytes of the head, of a tensor's payload or 0, heads by payload."""
+        return tuple(_entry_layout(field) for field in self.fields)
+
+    def _parsed_payloads(self, record: bytes) -> list[Buffer]:
+        found = features_of(record)
+        missing = [field.name for field in self.fields if field.name not in found]
+        if missing:
+            raise DataError(f"record without {', '.join(missing)}; it has {', '.join(sorted(found))}")
+        return [_parsed_payload(field, found[field.name]) for field in self.fields]
 
     def parse(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parse a batch of records with TensorFlow.
@@ -137,20 +204,6 @@ def view_record(view: View) -> RecordSpec:
     return RecordSpec(tuple(sorted(fields, key=lambda field: field.name)))
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    """A length-delimited protobuf field."""
-    return b"".join((bytes((number << 3 | 2,)), _varint(len(payload)), payload))
-
-
 def _entry(field: Field, value: Value) -> bytes:
     """One entry of the map from feature name to feature."""
     payload = _payload(field, value)
@@ -161,8 +214,8 @@ def _entry(field: Field, value: Value) -> bytes:
 def _entry_head(field: Field, payload_bytes: int) -> bytes:
     """All of an entry before its payload, which depends on the payload's size alone."""
     payload = bytes(payload_bytes)
-    values = _field(_LIST_OF_KIND[field.kind], _field(1, payload))
-    entry = _field(1, _field(1, field.name.encode()) + _field(2, values))
+    values = delimited(_LIST_OF_KIND[field.kind], delimited(1, payload))
+    entry = delimited(1, delimited(1, field.name.encode()) + delimited(2, values))
     return entry[: len(entry) - payload_bytes]
 
 
@@ -170,62 +223,78 @@ def _payload(field: Field, value: Value) -> bytes:
     if field.kind == "text" and isinstance(value, str):
         return value.encode()
     if field.kind in ("integer", "label") and isinstance(value, int | np.integer):
-        return _varint(int(value) & 0xFFFFFFFFFFFFFFFF)
+        return varint(int(value) & 0xFFFFFFFFFFFFFFFF)
     if isinstance(value, np.ndarray) and value.shape == field.shape and value.dtype == field.kind:
         return value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
     got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
     raise ValueError(f"field {field.name}: got {got}, expected {field.kind} {field.shape or ''}".rstrip())
 
 
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
+def _entry_layout(field: Field) -> tuple[int, int, dict[int, bytes]]:
+    """Bytes of an entry's head, of its payload if that is a tensor's, else 0, and its head by size of the payload.
+
+    Only heads whose last byte is the payload's size are kept, unless that size is always the same.
+    """
+    tensor_bytes = _tensor_bytes(field)
+    if tensor_bytes:
+        head = _entry_head(field, tensor_bytes)
+        return len(head), tensor_bytes, {tensor_bytes: head}
+    head_bytes = len(_entry_head(field, 0))
+    heads = {size: _entry_head(field, size) for size in range(128)}
+    return head_bytes, 0, {size: head for size, head in heads.items() if len(head) == head_bytes}
 
 
-def _read_fields(data: memoryview) -> list[tuple[int, memoryview]]:
-    """The length-delimited fields of a message: (number, payload)."""
-    fields, position = [], 0
-    while position < len(data):
-        tag, position = _read_varint(data, position)
-        size, position = _read_varint(data, position)
-        if tag & 7 != 2 or position + size > len(data):
-            raise DataError("record is not a tf.train.Example of lists")
-        fields.append((tag >> 3, data[position : position + size]))
-        position += size
-    return fields
+def _tensor_bytes(field: Field) -> int:
+    """Bytes of a tensor, 0 for other fields."""
+    return math.prod(field.shape) * np.dtype(field.kind).itemsize if field.kind in ("int16", "float32") else 0
 
 
-def _parse_example(record: bytes) -> dict[str, tuple[int, memoryview]]:
-    """Feature name → (kind of list, payload of its values)."""
-    found = {}
-    for _, features in _read_fields(memoryview(record)):
-        for _, entry in _read_fields(features):
-            (_, name), (_, feature) = _read_fields(entry)
-            ((list_kind, values),) = _read_fields(feature)
-            ((_, payload),) = _read_fields(values)
-            found[bytes(name).decode()] = (list_kind, payload)
-    return found
+def _parsed_payload(field: Field, feature: memoryview) -> Buffer:
+    try:
+        values = values_of(feature, _LIST_OF_KIND[field.kind])
+    except DataError as error:
+        raise DataError(f"field {field.name}: {error}") from error
+    if _LIST_OF_KIND[field.kind] == BYTES_LIST and len(values) != 1:
+        raise DataError(f"field {field.name}: {len(values)} values, expected one")
+    payload = values[0] if len(values) == 1 else b"".join(values)
+    expected = _tensor_bytes(field)
+    if expected and len(payload) != expected:
+        raise DataError(f"field {field.name}: {len(payload)} bytes, expected {expected} for {field.shape}")
+    return payload
 
 
-def _decode_value(field: Field, found: tuple[int, memoryview]) -> Value:
-    list_kind, payload = found
-    if list_kind != _LIST_OF_KIND[field.kind]:
-        raise DataError(f"field {field.name}: list kind {list_kind}, expected {_LIST_OF_KIND[field.kind]}")
+def _decode_value(field: Field, payload: Buffer) -> Value:
     if field.kind == "text":
-        return bytes(payload).decode()
+        return _text(field, payload)
     if field.kind in ("integer", "label"):
-        value, _ = _read_varint(payload, 0)
-        return value - (1 << 64) if value >> 63 else value
-    array = np.frombuffer(payload, np.dtype(field.kind).newbyteorder("<"))
-    if array.size != math.prod(field.shape):
-        raise DataError(f"field {field.name}: {array.size} values, expected {field.shape}")
-    return array.reshape(field.shape)
+        return _integer(bytes(payload))
+    return np.frombuffer(payload, np.dtype(field.kind).newbyteorder("<")).reshape(field.shape)
+
+
+def _decode_column(field: Field, payloads: list[Buffer]) -> Array:
+    if field.kind == "text":
+        texts = np.empty(len(payloads), object)
+        texts[:] = [_text(field, payload) for payload in payloads]
+        return texts
+    if field.kind in ("integer", "label"):
+        return np.array([_integer(bytes(payload)) for payload in payloads], np.int64)
+    values = np.frombuffer(bytearray().join(payloads), np.dtype(field.kind).newbyteorder("<"))
+    return values.reshape(len(payloads), *field.shape)
+
+
+def _text(field: Field, payload: Buffer) -> str:
+    try:
+        return str(payload, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"field {field.name} is no text: {error}") from error
+
+
+@lru_cache(maxsize=1 << 15)
+def _integer(payload: bytes) -> int:
+    value, end = read_varint(payload, 0)
+    if end != len(payload):
+        raise DataError(f"a list of several integers ({payload.hex()}), expected one")
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _tensorflow_feature(field: Field) -> tf.io.FixedLenFeature:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from features.errors import DataError
-from features.manifest import CATALOG_FILE, MANIFEST_FILE, STATISTICS_FILE, VERSION, Manifest, Shard
+from features.manifest import CATALOG_FILE, MANIFEST_FILE, REJECTS_FILE, STATISTICS_FILE, VERSION, Manifest, Shard
+from features.reading import ArrayReader, ShardReader
 from features.records import read_records
 from features.schema import RecordSpec, Value
 from features.statistics import Statistics, read_statistics
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import tensorflow as tf
 
-_INTERLEAVED_SHARDS: Final = 4
+    from features.torch_dataset import ShardDataset
+
+_PARALLEL_REMOTE_READS: Final = 4
 
 
 class Store:
@@ -73,10 +77,21 @@ class Store:
         Raises:
             DataError: the catalogue is missing or damaged.
         """
+        return self._table(CATALOG_FILE, columns)
+
+    def rejects(self) -> pa.Table:
+        """The rejects of a store of clips: one row for each unusable file, with the reason.
+
+        Raises:
+            DataError: the table is missing or damaged; stores of features have none.
+        """
+        return self._table(REJECTS_FILE, None)
+
+    def _table(self, file_name: str, columns: tuple[str, ...] | None) -> pa.Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        place = f"{self.path}/{CATALOG_FILE}"
+        place = f"{self.path}/{file_name}"
         try:
             with _open_binary(place) as file:
                 return pq.read_table(file, columns=columns and list(columns), page_checksum_verification=True)
@@ -106,6 +121,24 @@ class Store:
                 for record in read_records(file, shard.file):
                     yield spec.decode(record)
 
+    def record_at(self, split: str, shard: int, position: int) -> dict[str, Value]:
+        """One record, found by the place that the catalogue gives: only its shard is read, up to it.
+
+        Args:
+            split: the split that holds it.
+            shard: number of the shard among those of the split.
+            position: place of the record in its shard.
+
+        Raises:
+            DataError: there is no such shard or record, or the shard is missing or damaged.
+        """
+        shards = self.checked_shards(split)
+        if not 0 <= shard < len(shards) or not 0 <= position < shards[shard].records:
+            raise DataError(f"{self.path} has no record {position} in shard {shard} of {split}: make the store again")
+        with _open_binary(f"{self.path}/{shards[shard].file}") as file:
+            record = next(islice(read_records(file, shards[shard].file), position, None))
+        return self.record.decode(record)
+
     def checked_shards(self, split: str) -> tuple[Shard, ...]:
         """The shards of a split, each of the size that the manifest says: none is missing or cut between two records.
 
@@ -119,6 +152,58 @@ class Store:
                 raise DataError(f"{self.path}/{shard.file} {found}: make the store again")
         return self.shards(split)
 
+    def numpy(self, split: str, columns: tuple[str, ...] | None = None) -> ArrayReader:
+        """Read a split with NumPy alone, in batches or at any place, without TensorFlow; from local disks.
+
+        Args:
+            split: "train", "validation" or "test"; "unsplit" for a store of clips.
+            columns: names of the fields to keep, all by default.
+
+        Raises:
+            DataError: the store has no such split or field or is remote, or a shard is missing or of another size.
+        """
+        return ArrayReader(self.path, self.checked_shards(split), self.record, self._columns(columns))
+
+    def torch(
+        self,
+        split: str,
+        batch: int | None = None,
+        *,
+        shuffle: int = 0,
+        seed: int = 0,
+        columns: tuple[str, ...] | None = None,
+        rank: int | None = None,
+        ranks: int | None = None,
+    ) -> ShardDataset:
+        """Stream a split with PyTorch, its shards divided among ranks and DataLoader workers; from local disks.
+
+        Args:
+            split: "train", "validation" or "test"; "unsplit" for a store of clips.
+            batch: records of a ready batch, for DataLoader(batch_size=None), the faster way; None gives single records.
+            shuffle: records to shuffle among, the shards are shuffled as well; 0 keeps the order of the shards.
+            seed: from 0; the order follows from the seed, the epoch and the division alone.
+            columns: names of the fields to keep, all by default.
+            rank, ranks: this process among those that share the split; torch.distributed knows by default.
+
+        Raises:
+            DataError: PyTorch is not installed, the store has no such split or field or is remote, or a shard is
+                missing or of another size.
+        """
+        try:
+            from features.torch_dataset import ShardDataset
+        except ModuleNotFoundError as error:
+            raise DataError(f"{error}: install PyTorch (https://pytorch.org/get-started/locally)") from error
+        shards = ShardReader(self.path, self.checked_shards(split))
+        names = self._columns(columns)
+        return ShardDataset(shards, self.record, names, batch, shuffle=shuffle, seed=seed, rank=rank, ranks=ranks)
+
+    def _columns(self, columns: tuple[str, ...] | None) -> tuple[str, ...]:
+        known = tuple(each.name for each in self.record.fields)
+        unknown = set(columns or ()) - set(known)
+        if unknown:
+            raise DataError(f"{self.path} has no field {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+        return columns or known
+
     def dataset(
         self,
         split: str,
@@ -129,12 +214,12 @@ class Store:
         repeat: bool = False,
         columns: tuple[str, ...] | None = None,
     ) -> tf.data.Dataset:
-        """Stream a split with tf.data: shards interleaved, records shuffled, batched, then parsed.
+        """Stream a split with tf.data: shards and records shuffled, records batched, then parsed.
 
         Args:
             split: "train", "validation" or "test"; "unsplit" for a store of clips.
             batch: records a batch; the last one of an epoch may be smaller.
-            shuffle: records to shuffle among; 0 keeps the order of the shards.
+            shuffle: records to shuffle among, the shards are shuffled as well; 0 keeps the order of the shards.
             seed: makes the order the same in each run; each epoch still has an order of its own.
             repeat: start again after the last record, without end.
             columns: names of the fields to keep, all by default.
@@ -148,28 +233,20 @@ class Store:
         import tensorflow as tf
 
         shards = self.checked_shards(split)
-        names = columns or tuple(each.name for each in self.record.fields)
-        unknown = set(names) - {each.name for each in self.record.fields}
-        if unknown:
-            raise DataError(f"{self.path} has no field {', '.join(sorted(unknown))}")
+        names = self._columns(columns)
         spec = RecordSpec(tuple(each for each in self.record.fields if each.name in names))
         files = tf.data.Dataset.from_tensor_slices([f"{self.path}/{shard.file}" for shard in shards])
         if shuffle:
-            records = (
-                files.shuffle(len(shards), seed=seed)
-                .interleave(
-                    tf.data.TFRecordDataset,
-                    cycle_length=_INTERLEAVED_SHARDS,
-                    num_parallel_calls=_INTERLEAVED_SHARDS,
-                    deterministic=seed is not None,
-                )
-                .shuffle(shuffle, seed=seed)
-            )
+            files = files.shuffle(len(shards), seed=seed)
+            parallel = _PARALLEL_REMOTE_READS if "://" in self.path else None
+            records = tf.data.TFRecordDataset(files, num_parallel_reads=parallel).shuffle(shuffle, seed=seed)
         else:
-            records = files.flat_map(tf.data.TFRecordDataset)
+            records = tf.data.TFRecordDataset(files)
         if repeat:
             records = records.repeat()
-        return records.batch(batch).map(spec.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # its bookkeeping for each record takes as long as reading one
+        return records.batch(batch).map(spec.parse, num_parallel_calls=2).prefetch(2).with_options(options)
 
 
 def open(path: str | os.PathLike[str]) -> Store:
@@ -183,7 +260,11 @@ def open(path: str | os.PathLike[str]) -> Store:
     """
     folder = _folder_of_version(os.fspath(path).rstrip("/"))
     place = f"{folder}/{MANIFEST_FILE}"
-    return Store(folder, Manifest.from_json(_read_text(place), place))
+    try:
+        text = _read_text(place)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place} is not a valid manifest: {error}; make the store again") from error
+    return Store(folder, Manifest.from_json(text, place))
 
 
 def _folder_of_version(path: str) -> str:

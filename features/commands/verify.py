@@ -51,9 +51,8 @@ def _show(report: Report) -> None:
         for check in report.checks
         for holds, unit in (CHECKS[check.name],)
     ]
-    show_table(
-        rows, ("check", "what holds", "looked at", "", "outcome"), f"{report.store}: {report.name} {report.version}"
-    )
+    click.echo(f"{report.store}: {report.name} {report.version}")
+    show_table(rows, ("check", "what holds", "looked at", "", "outcome"))
     for check in report.checks:
         for remark in check.remarks:
             click.echo(f"{check.name}: {remark}")
