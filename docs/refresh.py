@@ -18,8 +18,9 @@ import command
 from features.errors import DataError
 
 ROOT: Final = Path(__file__).parent.parent
+_BODY: Final = r"(?:(?!^```).)*"
 _BLOCK: Final = re.compile(
-    r"^```console\n(?P<session>.*?)^```$|^```python\n(?P<program>.*?)^```\n\n```text\n.*?^```$",
+    rf"^```console\n(?P<session>{_BODY})^```$|^```python\n(?P<program>{_BODY})^```\n\n```text\n{_BODY}^```$",
     re.DOTALL | re.MULTILINE,
 )
 

@@ -1,6 +1,6 @@
 """Trains a small depthwise-separable CNN of PyTorch on the shards of a store, without TensorFlow.
 
-PYTHONPATH=. python examples/pytorch_cnn.py data/features/mfcc --epochs 10
+python -m examples.pytorch_cnn data/features/mfcc --epochs 10
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from features.errors import DataError
 from features.store import Store
 from features.store import open as open_store
 
@@ -68,7 +69,10 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
-    opened = open_store(arguments.store)
+    try:
+        opened = open_store(arguments.store)
+    except DataError as error:
+        parser.error(str(error))
     network = ds_cnn(len(opened.classes))
     train(network.train(), opened, arguments.epochs, arguments.seed)
     correct, clips = test(network.eval(), opened)

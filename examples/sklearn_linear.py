@@ -1,6 +1,6 @@
 """Trains a linear classifier of scikit-learn on the shards of a store, a batch at a time, without TensorFlow.
 
-PYTHONPATH=. python examples/sklearn_linear.py data/features/mfcc --epochs 10
+python -m examples.sklearn_linear data/features/mfcc --epochs 10
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import SGDClassifier
 
+from features.errors import DataError
 from features.store import Store
 from features.store import open as open_store
 
@@ -49,6 +50,9 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    opened = open_store(arguments.store)
+    try:
+        opened = open_store(arguments.store)
+    except DataError as error:
+        parser.error(str(error))
     correct, clips = test(train(opened, arguments.epochs, arguments.seed), opened)
     print(f"test accuracy {correct / clips:.1%} on N = {clips} clips")

@@ -33,7 +33,8 @@ class Store:
         name, version: its name, and x.y.z.
         view: the definition of its features, or None for a store of clips.
         classes: class names in order of label; empty for clips.
-        record: the fields of a record, with their shapes.
+        record: the fields of a record.
+        shapes: field name → shape of its values.
         tensor: name of the field that holds the features or the audio.
         splits: names of the splits.
     """
@@ -45,6 +46,7 @@ class Store:
         self.view = manifest.view
         self.classes = manifest.classes
         self.record = manifest.record
+        self.shapes = {field.name: field.shape for field in self.record.fields}
         self.tensor = manifest.tensor
         self.splits = manifest.splits
 
@@ -245,7 +247,7 @@ class Store:
         if repeat:
             records = records.repeat()
         options = tf.data.Options()
-        options.autotune.enabled = False  # its bookkeeping for each record takes as long as reading one
+        options.autotune.enabled = False  # measured: reading is faster without it, benchmarks/reading.py
         return records.batch(batch).map(spec.parse, num_parallel_calls=2).prefetch(2).with_options(options)
 
 

@@ -38,7 +38,7 @@ def test_the_pages_name_exactly_the_commands_that_there_are() -> None:
 
 def test_refreshing_a_page_writes_output_and_leaves_the_rest() -> None:
     commands = "# A\n\n```console\n$ echo 1\n{}$ echo 2; exit 3\n{}```\n\n"
-    program = "```python\nprint(6 * 7)\n```\n\n```text\n{}```\n\n```sh\nrm x\n```\n"
+    program = "```python\nprint(6 * 7)\n```\n\n```text\n{}```\n\n```python\n1 / 0\n```\n\n```sh\nrm x\n```\n"
     expected = commands.format("1\n", "2\n") + program.format("42\n")
     assert refreshed(commands.format("old\n", "") + program.format("old\n")) == expected == refreshed(expected)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -19,9 +18,8 @@ def accuracy(example: str, folder: Path, epochs: int) -> float:
     """What an example prints about its model, trained on a store whose four classes can be learned."""
     feature_store(folder)
     done = subprocess.run(
-        [sys.executable, f"examples/{example}.py", str(folder), f"--epochs={epochs}"],
+        [sys.executable, "-m", f"examples.{example}", str(folder), f"--epochs={epochs}"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
