@@ -64,7 +64,7 @@ class Store:
         place = f"{self.path}/{STATISTICS_FILE}"
         try:
             found = read_statistics(_read_text(place))
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{place} is missing or damaged: make the store again") from error
         if split not in found:
             raise DataError(f"{place} has no statistics of {split!r}; it has {', '.join(found)}")

@@ -232,9 +232,10 @@ def test_a_folder_with_one_version_opens_as_that_version_and_one_with_two_is_ref
 
 def test_a_missing_or_damaged_table_beside_the_shards_is_one_clear_sentence(finished: Path, tmp_path: Path) -> None:
     store = open_store(copy(store_folder(finished / "features" / "mfcc"), tmp_path))
-    (Path(store.path) / STATISTICS_FILE).write_text('{"train": {}}')
-    with pytest.raises(DataError, match=r"statistics\.json is missing or damaged"):
-        store.statistics()
+    for content in ('{"train": {}}', "[]", "{"):
+        (Path(store.path) / STATISTICS_FILE).write_text(content)
+        with pytest.raises(DataError, match=r"statistics\.json is missing or damaged"):
+            store.statistics()
     catalog = Path(store.path) / CATALOG_FILE
     catalog.write_bytes(catalog.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"catalog\.parquet is missing or damaged"):
