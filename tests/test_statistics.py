@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from features.statistics import Totals, finish, merge, no_totals, totals_of
+from features.statistics import Totals, finish, merge, no_totals, read_statistics, statistics_json, totals_of
 from features.views import LogMel, Waveform
 
 VIEW = LogMel(
