@@ -96,7 +96,12 @@ class Store:
         place = f"{self.path}/{file_name}"
         try:
             with _open_binary(place) as file:
-                return pq.read_table(file, columns=columns and list(columns), page_checksum_verification=True)
+                table = pq.ParquetFile(file, page_checksum_verification=True)
+                wanted = columns or tuple(table.schema_arrow.names)
+                if absent := set(wanted) - set(table.schema_arrow.names):
+                    raise DataError(f"{place} has no column {', '.join(sorted(absent))}: make the store again")
+                # without threads: those that read a Python file abort the process at its end (apache/arrow#50482)
+                return table.read(list(wanted), use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{place} is missing or damaged ({error}): make the store again") from error
 

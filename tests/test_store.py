@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
-from corpus_tools import store_folder
+from corpus_tools import ROOT, store_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -243,6 +246,22 @@ def test_a_missing_or_damaged_table_beside_the_shards_is_one_clear_sentence(fini
     catalog.unlink()
     with pytest.raises(DataError, match=r"catalog\.parquet is missing or damaged"):
         store.catalog(("id",))
+
+
+def test_the_catalogue_gives_the_columns_that_are_asked_for_and_names_those_it_lacks(finished: Path) -> None:
+    store = open_store(finished / "features" / "mfcc")
+    whole = pq.read_table(Path(store.path) / CATALOG_FILE)
+    assert store.catalog().equals(whole)
+    assert store.catalog(("speaker", "id")).to_pydict() == whole.select(["speaker", "id"]).to_pydict()
+    with pytest.raises(DataError, match=r"catalog\.parquet has no column loudness"):
+        store.catalog(("id", "loudness"))
+
+
+def test_a_process_that_has_read_a_catalogue_ends_in_peace(finished: Path) -> None:
+    code = f"from features.store import open; open({str(finished / 'features' / 'mfcc')!r}).catalog()"
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_tensorflow_datasets_gives_the_same_clips(finished: Path) -> None:
