@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -148,6 +148,21 @@ def _resample(samples: npt.NDArray[np.float64], rate_hz: int) -> npt.NDArray[np.
 def _to_int16(samples: npt.NDArray[np.float64]) -> Samples:
     rounded: Samples = np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
     return rounded
+
+
+def encode_audio(samples: Samples, rate_hz: int, form: Literal["wav", "flac"] = "wav") -> bytes:
+    """Samples as an audio file of one channel and 16 bits a sample, without loss.
+
+    Args:
+        samples: int16, (any,).
+        rate_hz: sample rate.
+        form: the form of the file.
+    """
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate_hz, subtype="PCM_16", format=form.upper())
+    return out.getvalue()
 
 
 def pad_or_trim(samples: Samples) -> tuple[Samples, int]:

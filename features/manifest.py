@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -34,6 +35,16 @@ STORE_FILES: Final = (
     REJECTS_FILE,
 )
 """The files that stand beside the shards."""
+
+
+WORK_FOLDER: Final = "_work"
+PLAN_FILE: Final = "plan.json"
+"""Where a stage keeps what it has not finished, and what that is to become."""
+
+
+def shard_file(store: str, split: str, index: int, shards: int) -> str:
+    """Name of a shard's file, in the form that TensorFlow Datasets reads."""
+    return f"{store}-{split}.tfrecord-{index:05d}-of-{shards:05d}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,11 @@ class Manifest:
         except (ValueError, ValidationError) as error:
             raise DataError(f"{place} is not a valid manifest: {error}; make the store again") from error
         return manifest
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of manifest.json; it names the store's whole content, since the manifest hashes it."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @property
     def view(self) -> View | None:

@@ -14,6 +14,7 @@ from features.reading import ArrayReader, ShardReader
 from features.records import read_records
 from features.schema import RecordSpec, Value
 from features.statistics import Statistics, read_statistics
+from features.views import SAMPLE_RATE_HZ, Waveform
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +36,7 @@ class Store:
         classes: class names in order of label; empty for clips.
         record: the fields of a record.
         shapes: field name → shape of its values.
+        rate_hz: samples a second in which records count their length: a waveform's own rate, 16 kHz for others.
         tensor: name of the field that holds the features or the audio.
         splits: names of the splits.
     """
@@ -46,6 +48,7 @@ class Store:
         self.view = manifest.view
         self.classes = manifest.classes
         self.record = manifest.record
+        self.rate_hz = self.view.sample_rate_hz if isinstance(self.view, Waveform) else SAMPLE_RATE_HZ
         self.shapes = {field.name: field.shape for field in self.record.fields}
         self.tensor = manifest.tensor
         self.splits = manifest.splits

@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from features.catalog import VIEW_CATALOG_SCHEMA
 from features.errors import DataError
-from features.manifest import Shard
+from features.manifest import Shard, shard_file
 from features.records import read_records
 from features.schema import CLIP_RECORD, tensor_name, view_record
 from features.statistics import Totals, merge, no_totals, totals_of
 from features.views import View, real_length
 from pipelines import files
-from pipelines.shards import ShardWriter, shard_file
+from pipelines.shards import ShardWriter
 from pipelines.splits import SPLITS
 
 T = TypeVar("T")

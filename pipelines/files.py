@@ -17,12 +17,11 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from features.errors import DataError
-from features.manifest import MANIFEST_FILE, STORE_FILES, VERSION
+from features.manifest import MANIFEST_FILE, PLAN_FILE, STORE_FILES, VERSION
+from features.manifest import WORK_FOLDER as WORK_FOLDER
 from features.metadata import to_json as to_json
 
-WORK_FOLDER: Final = "_work"
 FAILURE_FILE: Final = "failure.json"
-_PLAN_FILE: Final = "plan.json"
 _TEMPORARY_SUFFIX: Final = ".tmp"
 _CHUNK_BYTES: Final = 1 << 20
 _STALE_PATTERNS: Final = (*STORE_FILES, "*.tfrecord-?????-of-?????")
@@ -130,7 +129,7 @@ def begin(output: str, plan: dict[str, Any]) -> str:
         The folder for unfinished work.
     """
     work = join(output, WORK_FOLDER)
-    plan_path, text = join(work, _PLAN_FILE), to_json(plan)
+    plan_path, text = join(work, PLAN_FILE), to_json(plan)
     finished = join(output, MANIFEST_FILE)
     if not exists(finished) and exists(plan_path) and read_bytes(plan_path).decode() == text:
         remove([join(work, FAILURE_FILE)])
@@ -226,7 +225,7 @@ def sha256(path: str) -> str:
 def version_folders(folder: str) -> list[str]:
     """Names of the folders x.y.z in a folder that hold a store, finished or not; none where there is no folder."""
     found = set()
-    for pattern in (f"*/{MANIFEST_FILE}", f"*/{WORK_FOLDER}/{_PLAN_FILE}"):
+    for pattern in (f"*/{MANIFEST_FILE}", f"*/{WORK_FOLDER}/{PLAN_FILE}"):
         (match,) = FileSystems.match([join(folder, pattern)])
         found |= {metadata.path.removeprefix(f"{folder}/").partition("/")[0] for metadata in match.metadata_list}
     return sorted(name for name in found if VERSION.fullmatch(name))

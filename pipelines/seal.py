@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from features.audio import AudioError, Samples, clipped_samples, decode_wav, pad_or_trim, peak_and_rms
 from features.catalog import CATALOG_SCHEMA, HARMLESS_REASONS, REJECTS_SCHEMA
-from features.manifest import Shard
+from features.manifest import Shard, shard_file
 from features.schema import CLIP_RECORD
 from pipelines import files, spill
 from pipelines.layouts import SILENCE, UNKNOWN
 from pipelines.scatter import Spill
-from pipelines.shards import ShardWriter, digest, shard_file
+from pipelines.shards import ShardWriter, digest
 from pipelines.splits import SplitName, official_split
 
 CLIPS_STORE = "clips"

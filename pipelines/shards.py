@@ -1,4 +1,4 @@
-"""Deterministic shards: which shard a clip belongs to, in which order, and what the shard's file is called."""
+"""Deterministic shards: which shard a clip belongs to, and in which order."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ def digest(clip_id: str) -> bytes:
 def shard_index(clip_id: str, shards: int) -> int:
     """The shard of a clip, 0..shards-1; it depends on the id alone."""
     return int.from_bytes(digest(clip_id)[:8], "big") % shards
-
-
-def shard_file(store: str, split: str, index: int, shards: int) -> str:
-    """Name of a shard's file, in the form that TensorFlow Datasets reads."""
-    return f"{store}-{split}.tfrecord-{index:05d}-of-{shards:05d}"
 
 
 class ShardWriter(RecordWriter):

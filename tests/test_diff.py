@@ -16,7 +16,8 @@ from registry_tools import Content, content, forge
 from training_store import clip_store
 
 from features.errors import DataError
-from features.registry.comparison import Clip, changes, class_changes, clip_changes, compare
+from features.registry.comparison import Clip, class_changes, clip_changes, compare
+from features.registry.json_values import differences
 from features.store import Store
 from features.store import open as open_store
 from features.views import Waveform, definition, version
@@ -202,9 +203,9 @@ JSON = st.recursive(
 
 @given(JSON, JSON)
 def test_equal_parameters_have_no_change_and_swapped_sides_swap_it(before: Any, after: Any) -> None:
-    assert list(changes(before, before)) == []
-    there = {(each.name, repr(each.before), repr(each.after)) for each in changes(before, after)}
-    back = {(each.name, repr(each.after), repr(each.before)) for each in changes(after, before)}
+    assert list(differences(before, before)) == []
+    there = {(key, repr(first), repr(second)) for key, first, second in differences(before, after)}
+    back = {(key, repr(second), repr(first)) for key, first, second in differences(after, before)}
     assert there == back
 
 

@@ -17,17 +17,8 @@ from features.manifest import VERSION
 from features.views import Mfcc, View, definition, from_definition, version
 
 VIEWS = params.load(ROOT / "params.yaml").extract.views
-MFCC = Mfcc(
-    kind="mfcc",
-    frame_ms=30,
-    hop_ms=10,
-    floor_db=-80.0,
-    mel_bands=40,
-    mel_low_hz=20.0,
-    mel_high_hz=7600.0,
-    mel_scale="slaney",
-    coefficients=40,
-)
+MFCC = VIEWS["mfcc"]
+assert isinstance(MFCC, Mfcc)
 CHANGES: dict[str, Any] = {
     "frame_ms": st.integers(20, 40),
     "hop_ms": st.integers(5, 20),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from features import pictures
 from features.pictures import (
     BLUE,
     GREEN,
@@ -30,8 +30,6 @@ from training.metrics import Confusion, Roc
 
 Samples = npt.NDArray[np.int16]
 
-_PIXELS_PER_INCH: Final = 110
-
 
 def svg(drawing: Figure) -> str:
     """A figure as an <svg> element; equal figures give equal text."""
@@ -43,9 +41,7 @@ def svg(drawing: Figure) -> str:
 
 def png(drawing: Figure) -> str:
     """A figure as the data URI of a PNG."""
-    out = io.BytesIO()
-    drawing.savefig(out, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
-    return data_uri("image/png", out.getvalue())
+    return data_uri("image/png", pictures.png(drawing))
 
 
 def data_uri(media_type: str, content: bytes) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import frontend
+from features.audio import encode_audio
 from features.errors import DataError
 from features.pictures import style
 from features.store import Store
@@ -216,15 +215,8 @@ def _said(predictions: Predictions, place: int) -> dict[str, str]:
 
 def _heard(clip: Clip) -> dict[str, str]:
     length = f"{clip.length / SAMPLE_RATE_HZ:.2f} s" if clip.length < CLIP_SAMPLES else "1 s"
-    return {"audio": pictures.data_uri("audio/wav", wav(clip.samples)), "length": length, "word": clip.word}
-
-
-def wav(samples: npt.NDArray[np.int16]) -> bytes:
-    """A clip as a WAVE file, 16 kHz, 16 bit, mono."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return out.getvalue()
+    return {
+        "audio": pictures.data_uri("audio/wav", encode_audio(clip.samples, SAMPLE_RATE_HZ)),
+        "length": length,
+        "word": clip.word,
+    }

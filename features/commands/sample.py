@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import command
+from features.audio import encode_audio
 from features.commands.output import json_option, show_json, show_table
 from features.registry import sample
 from features.store import open as open_store
@@ -46,7 +47,7 @@ def _write(drawn: sample.Sample, folder: Path) -> dict[str, object]:
     picture, audio = folder / f"{stem}.png", folder / f"{stem}.wav"
     picture.write_bytes(drawn.picture)
     if drawn.sound:
-        audio.write_bytes(sample.wav(drawn.sound))
+        audio.write_bytes(encode_audio(drawn.sound.samples, drawn.sound.rate_hz))
     return {
         "id": drawn.place.id,
         "word": drawn.place.word,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.errors import DataError
-from features.export.plan import AudioName, Part
+from features.export.plan import Part
 from features.store import Store
 
 if TYPE_CHECKING:
@@ -105,18 +104,3 @@ class Clips:
         label = record.get("label")
         class_name = None if label is None else self._store.classes[label]
         return Clip(record["id"], word, speaker, label, class_name, record["length"], record[self._store.tensor])
-
-
-def encoded(samples: np.ndarray[Any, Any], rate_hz: int, audio: AudioName) -> bytes:
-    """Samples as a file of 16 bits a sample, without loss.
-
-    Args:
-        samples: int16, (samples,).
-        rate_hz: sample rate.
-        audio: the form of the file.
-    """
-    import soundfile
-
-    out = io.BytesIO()
-    soundfile.write(out, samples, rate_hz, subtype="PCM_16", format=audio.upper())
-    return out.getvalue()

@@ -83,7 +83,7 @@ class Described:
     def citation(self) -> str:
         """How to name exactly this data."""
         store = self.plan.store
-        return f"{store.name} {store.version}, keyword-spotting store, manifest SHA-256 {self.plan.manifest_sha256}"
+        return f"{store.name} {store.version}, keyword-spotting store, manifest SHA-256 {store.manifest.sha256}"
 
     @property
     def lineage(self) -> tuple[tuple[str, str], ...]:
@@ -94,7 +94,7 @@ class Described:
             found.append(("manifest of the clips", clips))
         if definition := manifest.parameters.get("definition_sha256"):
             found.append(("definition of the view", definition))
-        return (*found, ("manifest of the store", self.plan.manifest_sha256))
+        return (*found, ("manifest of the store", self.plan.store.manifest.sha256))
 
     @property
     def definition(self) -> str | None:
@@ -116,7 +116,7 @@ def describe(plan: Plan, folder: Path, files: Mapping[str, str]) -> Described:
 
 def _columns(plan: Plan) -> tuple[Column, ...]:
     label = [Column("label", "label", "index into the class names")] if plan.store.classes else []
-    padded = f"all {plan.shape[0]:,} samples at {plan.rate_hz:,} Hz, padding after the first `length`"
+    padded = f"all {plan.shape[0]:,} samples at {plan.store.rate_hz:,} Hz, padding after the first `length`"
     if plan.has_audio:
         tensor = Column("audio", "audio", f"{str(plan.audio).upper()}, 16 bits a sample: {padded}")
     else:
@@ -127,7 +127,7 @@ def _columns(plan: Plan) -> tuple[Column, ...]:
         *label,
         Column("word", "text", "the word spoken, `_silence_` for background noise"),
         Column("speaker", "text", "the speaker's id, empty for silence"),
-        Column("length", "integer", f"real samples at {plan.rate_hz:,} Hz, before the padding to one second"),
+        Column("length", "integer", f"real samples at {plan.store.rate_hz:,} Hz, before the padding to one second"),
         tensor,
     )
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from features.audio import encode_audio
 from features.export import croissant, dataset_card
-from features.export.clips import Clip, Clips, encoded
+from features.export.clips import Clip, Clips
 from features.export.description import describe
 from features.export.folder import write_text, writing
 from features.export.plan import Advance, Part, Plan
@@ -108,7 +109,7 @@ def hugging_face_features(plan: Plan) -> dict[str, Any]:
     """The columns as `datasets.Features.to_dict` describes them."""
     label = {"label": {"names": list(plan.store.classes), "_type": "ClassLabel"}} if plan.store.classes else {}
     if plan.has_audio:
-        tensor: dict[str, Any] = {"sampling_rate": plan.rate_hz, "_type": "Audio"}
+        tensor: dict[str, Any] = {"sampling_rate": plan.store.rate_hz, "_type": "Audio"}
     else:
         tensor = {"shape": list(plan.shape), "dtype": "float32", "_type": "Array2D"}
     text, integer = {"dtype": "string", "_type": "Value"}, {"dtype": "int32", "_type": "Value"}
@@ -133,7 +134,7 @@ def _sounds(plan: Plan, batch: Sequence[Clip]) -> pa.Array:
 
     assert plan.audio is not None
     audio = plan.audio
-    content = pa.array([encoded(clip.tensor, plan.rate_hz, audio) for clip in batch], pa.binary())
+    content = pa.array([encode_audio(clip.tensor, plan.store.rate_hz, audio) for clip in batch], pa.binary())
     paths = pa.array([f"{clip.id}.{audio}" for clip in batch], pa.string())
     return pa.StructArray.from_arrays([content, paths], ["bytes", "path"])
 

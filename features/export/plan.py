@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -12,7 +11,6 @@ from features import __version__
 from features.errors import DataError
 from features.manifest import Shard
 from features.store import Store
-from features.views import SAMPLE_RATE_HZ
 
 FormatName: TypeAlias = Literal["parquet", "webdataset", "numpy", "csv", "png"]
 AudioName: TypeAlias = Literal["wav", "flac"]
@@ -64,11 +62,6 @@ class Plan:
     published: str | None = None
 
     @property
-    def manifest_sha256(self) -> str:
-        """SHA-256 (hex) of the store's manifest.json."""
-        return hashlib.sha256(self.store.manifest.to_json().encode()).hexdigest()
-
-    @property
     def clips(self) -> dict[str, int]:
         """Clips in each split."""
         return {split: self.store.counts[split] for split in self.splits}
@@ -81,13 +74,7 @@ class Plan:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
-        return next(field.shape for field in self.store.record.fields if field.name == self.store.tensor)
-
-    @property
-    def rate_hz(self) -> int:
-        """Sample rate of the samples."""
-        view = self.store.view
-        return view.sample_rate_hz if view is not None and view.kind == "waveform" else SAMPLE_RATE_HZ
+        return self.store.shapes[self.store.tensor]
 
     def parts(self, split: str) -> tuple[Part, ...]:
         """The shards of a split."""
@@ -99,7 +86,7 @@ class Plan:
         return {
             "store": self.store.name,
             "version": self.store.version,
-            "manifest_sha256": self.manifest_sha256,
+            "manifest_sha256": self.store.manifest.sha256,
             "format": self.format,
             "splits": list(self.splits),
             "settings": self._settings(),

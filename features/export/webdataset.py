@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from features.export.clips import Clip, Clips, encoded
+from features.audio import encode_audio
+from features.export.clips import Clip, Clips
 from features.export.folder import writing
 from features.export.plan import Advance, Plan
 
@@ -51,7 +52,7 @@ def key(clip_id: str) -> str:
 def _entries(plan: Plan, clip: Clip) -> Iterator[tuple[str, bytes]]:
     """(ending, content) of each file of a clip."""
     if plan.audio:
-        yield plan.audio, encoded(clip.tensor, plan.rate_hz, plan.audio)
+        yield plan.audio, encode_audio(clip.tensor, plan.store.rate_hz, plan.audio)
     else:
         out = io.BytesIO()
         np.save(out, clip.tensor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +21,10 @@ from features.manifest import (
     VERSION,
     Manifest,
     metadata_files,
+    shard_file,
 )
 from features.registry.findings import Ledger, Place, shown
+from features.registry.json_values import differences
 from features.registry.walk import Reading
 from features.schema import CLIPS_VERSION
 from features.statistics import Floats, Statistics, finish
@@ -43,7 +44,7 @@ def check_files(store: Store, ledger: Ledger) -> None:
         shards = store.shards(split)
         for number, shard in enumerate(shards):
             ledger.look("files")
-            expected = f"{store.name}-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
+            expected = shard_file(store.name, split, number, len(shards))
             if shard.file != expected:
                 ledger.blame("files", Place(shard.file), f"shard {number} of {split} is expected as {expected}")
             size = (folder / shard.file).stat().st_size if (folder / shard.file).is_file() else None
@@ -116,18 +117,6 @@ def _with_true_counts(store: Store, reading: Reading) -> Manifest:
 
 def _content(name: str, text: str) -> Any:
     return text.splitlines() if name == LABELS_FILE else json.loads(text)
-
-
-def differences(found: Any, expected: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON values differ: (key, what came, what was expected); None stands for what is absent."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for name in dict.fromkeys((*expected, *found)):
-            yield from differences(found.get(name), expected.get(name), f"{key}.{name}" if key else name)
-    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        for place, pair in enumerate(zip(found, expected, strict=True)):
-            yield from differences(*pair, f"{key}[{place}]")
-    elif found != expected:
-        yield key, found, expected
 
 
 def check_statistics(store: Store, reading: Reading, ledger: Ledger) -> None:

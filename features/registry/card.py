@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -111,7 +110,7 @@ def _check(store: Store, clips: Store) -> None:
     if clips.view is not None:
         raise DataError(f"{clips.path} is a store of features: name the store of clips second, such as data/clips")
     expected = store.manifest.task.get("clips_manifest_sha256")
-    found = hashlib.sha256(clips.manifest.to_json().encode()).hexdigest()
+    found = clips.manifest.sha256
     if expected != found:
         raise DataError(
             f"{clips.path} is not the store of clips that {store.path} was made from: its manifest has SHA-256 "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from features.errors import DataError
 from features.manifest import Manifest
+from features.registry.json_values import differences
 from features.statistics import Statistics
 from features.store import Store
 
@@ -159,7 +160,9 @@ def compare(first: Store, second: Store) -> Comparison:
         first=first.path,
         second=second.path,
         identical=_shard_hashes(first) == _shard_hashes(second),
-        parameters=tuple(changes(parameters_of(first.manifest), parameters_of(second.manifest))),
+        parameters=tuple(
+            Change(*each) for each in differences(parameters_of(first.manifest), parameters_of(second.manifest))
+        ),
         classes=class_changes(first.classes, second.classes),
         clips=clip_changes(clips_of(first), clips_of(second)),
         statistics=shifts,
@@ -183,23 +186,6 @@ def parameters_of(manifest: Manifest) -> dict[str, Any]:
         "parameters": manifest.parameters,
         "code_version": manifest.code_version,
     }
-
-
-def changes(before: Any, after: Any, name: str = "") -> Iterator[Change]:
-    """Where two JSON values differ, in the order of the first; names of what is inside are joined by dots."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in dict.fromkeys((*before, *after)):
-            yield from changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
-    elif _are_lists_of_objects(before, after):
-        for place, pair in enumerate(zip(before, after, strict=True)):
-            yield from changes(*pair, f"{name}[{place}]")
-    elif before != after:
-        yield Change(name, before, after)
-
-
-def _are_lists_of_objects(before: Any, after: Any) -> bool:
-    lists = isinstance(before, list) and isinstance(after, list) and len(before) == len(after)
-    return lists and all(isinstance(each, Mapping) for each in (*before, *after))
 
 
 def class_changes(before: tuple[str, ...], after: tuple[str, ...]) -> ClassChanges:

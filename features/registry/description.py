@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -160,9 +159,8 @@ def lineage(manifest: Manifest) -> tuple[dict[str, Any], ...]:
         }
         for each in manifest.source.get("archives", [])
     ]
-    own_sha256 = hashlib.sha256(manifest.to_json().encode()).hexdigest()
     if manifest.view is None:
-        steps.append(_step("clips", manifest, own_sha256, manifest.parameters))
+        steps.append(_step("clips", manifest, manifest.sha256, manifest.parameters))
         return tuple(steps)
     rules = {name: value for name, value in manifest.task.items() if name not in _NOT_RULES}
     steps.append(
@@ -182,7 +180,7 @@ def lineage(manifest: Manifest) -> tuple[dict[str, Any], ...]:
             "rules": manifest.definition,
         }
     )
-    steps.append(_step("store", manifest, own_sha256, {"code_version": manifest.code_version}))
+    steps.append(_step("store", manifest, manifest.sha256, {"code_version": manifest.code_version}))
     return tuple(steps)
 
 

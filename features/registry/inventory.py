@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from features.errors import DataError
-from features.manifest import MANIFEST_FILE, VERSION, Manifest
+from features.manifest import MANIFEST_FILE, PLAN_FILE, VERSION, WORK_FOLDER, Manifest
 
 CLIPS_KIND: Final = "clips"
-_WORK_FOLDER: Final = "_work"
-_PLAN: Final = f"{_WORK_FOLDER}/plan.json"
-"""Where a stage keeps what it has not finished."""
+_PLAN: Final = f"{WORK_FOLDER}/{PLAN_FILE}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def find_stores(root: Path) -> list[Entry]:
 
 def _store_folders(root: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name != _WORK_FOLDER and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name != WORK_FOLDER and not name.startswith("."))
         if MANIFEST_FILE in files or (Path(place) / _PLAN).is_file():
             yield Path(place)
 

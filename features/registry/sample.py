@@ -13,12 +13,11 @@ from features import store as stores
 from features.errors import DataError
 from features.pictures import Sound, clip_picture, style
 from features.store import Store
-from features.views import SAMPLE_RATE_HZ, View, Waveform
+from features.views import View, Waveform
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-UNSPLIT: Final = "unsplit"
 CLIPS_FOLDER: Final = "clips"
 
 
@@ -99,8 +98,7 @@ def load(store: Store, clips: Store | None, place: Place) -> Sample:
         DataError: a record is not where the catalogue says, or `clips` lacks the clip.
     """
     record = _record(store, place)
-    rate_hz = store.view.sample_rate_hz if isinstance(store.view, Waveform) else SAMPLE_RATE_HZ
-    length_ms = 1000 * record["length"] / rate_hz
+    length_ms = 1000 * record["length"] / store.rate_hz
     sound = _sound(store, record)
     if sound is None and clips:
         sound = _sound(clips, _record(clips, _place_of(clips, place.id)))
@@ -126,21 +124,10 @@ def clips_beside(store: Store) -> Store | None:
     return None
 
 
-def wav(sound: Sound) -> bytes:
-    """Audio as a WAVE file of 16 bits, padding included."""
-    import io
-
-    import soundfile
-
-    out = io.BytesIO()
-    soundfile.write(out, sound.samples, sound.rate_hz, subtype="PCM_16", format="WAV")
-    return out.getvalue()
-
-
 def _places(store: Store) -> list[Place]:
     if store.view is None:
         rows = _rows(store.catalog(("id", "word", "shard", "position")))
-        return [Place(class_name="", split=UNSPLIT, **row) for row in rows]
+        return [Place(class_name="", split=store.splits[0], **row) for row in rows]
     rows = _rows(store.catalog(("id", "word", "label", "split", "shard", "position")))
     return [Place(class_name=store.classes[row.pop("label")], **row) for row in rows]
 
@@ -153,7 +140,7 @@ def _place_of(clips: Store, clip_id: str) -> Place:
     rows = _rows(catalog.filter(pc.equal(catalog["id"], clip_id)))
     if not rows:
         raise DataError(f"{clips.path} has no clip {clip_id}: name the store that the features were made from")
-    return Place(class_name="", split=UNSPLIT, **rows[0])
+    return Place(class_name="", split=clips.splits[0], **rows[0])
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -172,8 +159,7 @@ def _sound(store: Store, record: dict[str, Any]) -> Sound | None:
     """The audio of a record, or None where it holds other features."""
     if store.tensor != "audio":
         return None
-    rate_hz = store.view.sample_rate_hz if isinstance(store.view, Waveform) else SAMPLE_RATE_HZ
-    return Sound(np.asarray(record["audio"], np.int16), rate_hz, record["length"])
+    return Sound(np.asarray(record["audio"], np.int16), store.rate_hz, record["length"])
 
 
 def _class_text(place: Place) -> str:
