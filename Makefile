@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its imports again
 
 .PHONY: help repro test test-slow test-torch check benchmark docs lock clean
 
@@ -36,13 +37,13 @@ benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
 docs: $(VENV)/dev ## run what the pages in docs/ show on the stores in data/ and write the output into them
 	python -m docs.refresh docs/commands.md docs/reading.md docs/queries.md
 
-lock: ## pin all dependencies anew
+lock: ## pin all dependencies again, at their newest
 	uv pip compile --quiet --upgrade requirements.in --no-annotate --no-header --output-file requirements.txt
 	uv pip compile --quiet --upgrade requirements-dev.in --no-annotate --no-header --output-file requirements-dev.txt
 	uv pip compile --quiet --upgrade requirements-torch.in --no-annotate --no-header --output-file requirements-torch.txt
 
 clean: ## remove data, models and results, but not the cache of DVC
-	rm -rf build data models evaluation validation
+	rm -rf build data models evaluation validation dvclive logs
 
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)

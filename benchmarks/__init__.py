@@ -1,1 +1,1 @@
-"""How fast the pipelines are and how much memory they take, beside two ways in which users prepare features today."""
+"""How fast the pipelines are and how much memory they take, next to two ways in which users prepare features today."""

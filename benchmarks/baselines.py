@@ -1,7 +1,7 @@
 """Two ways in which users prepare features today, for comparison: a librosa loop, and audio as plain Beam elements.
 
-Both read the first clips of an archive and compute the views of params.yaml in the working directory; the values are
-those of `features.frontend`.
+Both read the first clips of an archive and compute the views of params.yaml in the working directory; at 16 kHz the
+values are those of `features.frontend`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import re
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -23,10 +23,20 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-import command
-import params
+from base import command, params
 from benchmarks.measure import WORK_SECONDS_FILE
-from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, LogMel, Mfcc, Spectrogram, View, Waveform
+from features.views import (
+    CLIP_SAMPLES,
+    SAMPLE_RATE_HZ,
+    BaseView,
+    LogMel,
+    MelView,
+    Mfcc,
+    SpectralView,
+    Spectrogram,
+    View,
+    Waveform,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -37,7 +47,7 @@ _CLIP: Final = re.compile(r"(?:\./)?(?P<id>[^/_]+/[^/]+_nohash_\d+)\.wav")
 
 
 def read_clips(archive: str, clips: int) -> Iterator[tuple[str, bytes]]:
-    """(id, WAVE file) of the first so many clips of an archive."""
+    """(id, WAVE file) of the first clips of an archive."""
     with tarfile.open(archive, "r|gz") as files:
         found = ((match, file) for file in files if (match := _CLIP.fullmatch(file.name)))
         for match, file in islice(found, clips):
@@ -54,36 +64,70 @@ def decode(data: bytes) -> Floats:
 
 
 def compute(samples: Floats, view: View) -> Floats:
-    """A view by librosa, of the view's shape."""
-    match view:
-        case Mfcc():
-            log_mel = _decibels(_mel_filters(view) @ _power(samples, view), view)
-            features = librosa.feature.mfcc(S=log_mel, n_mfcc=view.coefficients)
-        case LogMel():
-            features = _decibels(_mel_filters(view) @ _power(samples, view), view)
-        case Spectrogram():
-            features = _decibels(_power(samples, view), view)
-        case Waveform():
-            return librosa.resample(samples, orig_sr=SAMPLE_RATE_HZ, target_sr=view.sample_rate_hz)
-    return features.T
+    """A view by librosa, of the view's shape.
+
+    Raises:
+        KeyError: there is no function for this kind of view.
+    """
+    return _FUNCTIONS[type(view)](samples, view)
 
 
-def _power(samples: Floats, view: Spectrogram) -> Floats:
-    spectrum = librosa.stft(samples, n_fft=view.frame_samples, hop_length=view.hop_samples, center=False)
-    power: Floats = np.abs(spectrum) ** 2
-    return power
+def waveform(samples: Floats, view: BaseView) -> Floats:
+    """The part of a clip that the view sees, at its rate, (samples,)."""
+    seen = samples[: view.clip_ms * SAMPLE_RATE_HZ // 1000]
+    resampled: Floats = librosa.resample(seen, orig_sr=SAMPLE_RATE_HZ, target_sr=view.sample_rate_hz)
+    return resampled
 
 
-def _decibels(power: Floats, view: Spectrogram) -> Floats:
-    decibels: Floats = librosa.power_to_db(power, amin=10.0 ** (view.floor_db / 10.0), top_db=None)
+def spectrogram(samples: Floats, view: SpectralView) -> Floats:
+    """(frames, frequency_bins)"""
+    return _scaled(_linear(samples, view), view).T
+
+
+def log_mel(samples: Floats, view: MelView) -> Floats:
+    """(frames, mel_bands)"""
+    return _scaled(_mel_filters(view) @ _linear(samples, view), view).T
+
+
+def mfcc(samples: Floats, view: Mfcc) -> Floats:
+    """(frames, coefficients)"""
+    coefficients: Floats = librosa.feature.mfcc(S=log_mel(samples, view).T, n_mfcc=view.coefficients)
+    return coefficients.T
+
+
+_FUNCTIONS: Final[dict[type, Callable[[Floats, Any], Floats]]] = {
+    Waveform: waveform,
+    Spectrogram: spectrogram,
+    LogMel: log_mel,
+    Mfcc: mfcc,
+}
+
+
+def _linear(samples: Floats, view: SpectralView) -> Floats:
+    """Magnitude or power, (frequency_bins, frames); a frame is followed by zeros, as the last frame must be for it."""
+    appended = view.fft_length - view.frame_length
+    hann = librosa.filters.get_window("hann", view.frame_length, fftbins=view.window == "hann")
+    padded = np.pad(waveform(samples, view), (0, appended))
+    window = np.pad(hann, (0, appended))
+    spectrum = librosa.stft(padded, n_fft=view.fft_length, hop_length=view.hop_length, window=window, center=False)
+    values: Floats = np.abs(spectrum) ** view.power
+    return values
+
+
+def _scaled(values: Floats, view: SpectralView) -> Floats:
+    """In dB where the view has a floor."""
+    if view.floor_db is None:
+        return values
+    lowest = 10.0 ** (view.floor_db / 10.0)
+    decibels: Floats = librosa.power_to_db(values ** (2 / view.power), amin=lowest, top_db=None)
     return decibels
 
 
 @lru_cache(maxsize=8)
-def _mel_filters(view: LogMel) -> Floats:
+def _mel_filters(view: MelView) -> Floats:
     filters: Floats = librosa.filters.mel(
-        sr=SAMPLE_RATE_HZ,
-        n_fft=view.frame_samples,
+        sr=view.sample_rate_hz,
+        n_fft=view.fft_length,
         n_mels=view.mel_bands,
         fmin=view.mel_low_hz,
         fmax=view.mel_high_hz,
@@ -107,7 +151,7 @@ def loop(archive: str, output: Path, clips: int, views: dict[str, View]) -> None
 
 
 class ToExample(beam.DoFn):
-    """(id, WAVE file) → serialised tf.train.Example."""
+    """(id, WAVE file) → serialized tf.train.Example."""
 
     def __init__(self, views: dict[str, View]) -> None:
         self._views = views
@@ -163,7 +207,7 @@ METHODS: Final = {"loop": loop, "beam": plain_beam}
 @click.option("--views", required=True, help="Names of views of params.yaml, divided by commas.")
 def main(method: str, archive: str, output: Path, clips: int, views: str) -> None:
     """Prepare the first clips of ARCHIVE by METHOD in the folder OUTPUT."""
-    declared = params.load().extract.views
+    declared: dict[str, View] = params.load("extract.views", dict[str, View])
     chosen = {name: declared[name] for name in views.split(",")}
     output.mkdir(parents=True)
     warm_up(method, archive, chosen)

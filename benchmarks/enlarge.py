@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import struct
 import tarfile
 from collections import deque
 from collections.abc import Iterator
@@ -17,13 +15,16 @@ from typing import Final
 import numpy as np
 from isal import igzip_threaded
 
-import command
-from features.audio import AudioError, Samples, decode_wav
-from features.errors import DataError
+from base import command
+from base.errors import DataError
+from base.files import published_path
+from features import clip_id
+from features.audio import AudioError, Samples, decode_wav, encode_audio
+from features.splits import hash64
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
-from pipelines.archive import Member, read_members
-from pipelines.layouts import Background, Other, Utterance, classify
-from pipelines.splits import hash64
+from pipelines.ingest.archive import Member, read_members
+from pipelines.layouts import Background, Other, Utterance
+from pipelines.layouts.speech_commands import LAYOUT
 
 RECIPE: Final = 1
 """Number of the way in which clips are made; another number gives another archive."""
@@ -34,16 +35,14 @@ LOWEST_MIX, HIGHEST_MIX = 0.02, 0.10
 
 _MIXED_AMONG_CLIPS: Final = 64
 _GZIP_LEVEL: Final = 1
-_INFIX: Final = "_nohash_"
+_WAV: Final = ".wav"
 _SPEAKERS: Final = 2**32
 _SPEAKER_STEP: Final = 0x9E3779B1
 """An odd number: multiplying by it permutes the 32-bit numbers, so speakers numbered apart are named apart."""
 
-_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
-
 
 @dataclass(frozen=True)
-class Clip:
+class SourceClip:
     """A clip of the given archive: word, speaker and index are the parts of its name; int16 samples, at most 16,000."""
 
     word: str
@@ -54,12 +53,12 @@ class Clip:
     @property
     def id(self) -> str:
         """The name in the official form, without its ending."""
-        return f"{self.word}/{self.speaker}{_INFIX}{self.index}"
+        return clip_id.utterance(self.word, self.speaker, self.index)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to make.
+class CopyPlan:
+    """Which copies to make of the clips of an archive.
 
     Attributes:
         copies: how many clips to make of each clip of the archive, itself included; by id.
@@ -73,7 +72,7 @@ class Plan:
 
 
 def enlarge(source: Path, target: Path, clips: int) -> None:
-    """Write an archive of exactly so many clips; the same bytes each time.
+    """Write an archive of an exact number of clips; the same bytes each time.
 
     Each clip of the source comes first under its own name and then, shifted and mixed, under the names of new speakers,
     as many times as are needed; where the source has more, some are left out. Background recordings and documents are
@@ -87,21 +86,20 @@ def enlarge(source: Path, target: Path, clips: int) -> None:
     Raises:
         DataError: the source is damaged or has no usable clip.
     """
-    plan = make_plan([clip.id for clip in read_clips(source)], clips)
+    plan = plan_copies([clip.id for clip in read_clips(source)], clips)
     if not plan.copies:
         raise DataError(f"{source} has no clip named word/speaker_nohash_number.wav: give an archive that has")
-    temporary = target.with_name(f".{target.name}.tmp")
     with (
+        published_path(str(target)) as unfinished,
         command.progress_bar(clips, "clip", "enlarge") as bar,
         igzip_threaded.open(  # type: ignore[no-untyped-call]
-            temporary, "wb", compresslevel=_GZIP_LEVEL
+            unfinished, "wb", compresslevel=_GZIP_LEVEL
         ) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name, data in _enlarged(source, plan):
             _append(archive, name, data)
-            bar.update(_INFIX in name)
-    os.replace(temporary, target)
+            bar.update(speaker_of(name.removesuffix(_WAV)) is not None)
 
 
 def _append(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -116,7 +114,7 @@ def count_clips(source: Path) -> int:
     return len({clip.id for clip in read_clips(source)})
 
 
-def read_clips(source: Path) -> Iterator[Clip]:
+def read_clips(source: Path) -> Iterator[SourceClip]:
     """The usable clips of an archive; what else it has is passed over."""
     with source.open("rb") as file:
         for member in read_members(file, source.name):
@@ -125,41 +123,41 @@ def read_clips(source: Path) -> Iterator[Clip]:
                 yield found
 
 
-def parse_clip(member: Member) -> Clip | None:
+def parse_clip(member: Member) -> SourceClip | None:
     """The clip that a file of an archive is, or None for any other file, damaged ones too."""
-    role = classify(member.name)
+    role = LAYOUT.role(member.name)
     if member.data is None or not isinstance(role, Utterance):
         return None
-    if not role.id.startswith(f"{role.word}/{role.speaker}{_INFIX}"):
+    if not role.speaker or clip_id.parse(role.id).ready:
         return None
     try:
         samples = decode_wav(member.data).samples[:CLIP_SAMPLES]
     except AudioError:
         return None
-    return Clip(role.word, role.speaker, role.id.rpartition("_")[2], samples)
+    return SourceClip(role.word, role.speaker, role.id.rpartition("_")[2], samples)
 
 
-def make_plan(ids: list[str], clips: int) -> Plan:
-    """How many copies each clip gets: as many as its neighbours or one more, which the hash of its id decides.
+def plan_copies(ids: list[str], clips: int) -> CopyPlan:
+    """How many copies each clip gets: as many as its neighbors or one more, which the hash of its id decides.
 
     Args:
         ids: ids of the archive's clips.
         clips: how many are wanted in all.
     """
-    ranked = sorted(set(ids), key=lambda clip_id: (hash64("enlarge", clip_id), clip_id))
-    each, rest = divmod(clips, len(ranked)) if ranked else (0, 0)
-    speakers = sorted({speaker_of(clip_id) for clip_id in ranked})
-    offset = _free_offset(speakers, len(speakers) * (each + 1))
-    return Plan(
-        {clip_id: each + (rank < rest) for rank, clip_id in enumerate(ranked)},
+    ranked = sorted(set(ids), key=lambda each: (hash64("enlarge", each), each))
+    copies, rest = divmod(clips, len(ranked)) if ranked else (0, 0)
+    speakers = sorted({speaker for each in ranked if (speaker := speaker_of(each))})
+    offset = _free_offset(speakers, len(speakers) * (copies + 1))
+    return CopyPlan(
+        {each: copies + (rank < rest) for rank, each in enumerate(ranked)},
         {speaker: number for number, speaker in enumerate(speakers)},
         offset,
     )
 
 
-def speaker_of(clip_id: str) -> str:
-    """The speaker in an id."""
-    return clip_id.partition("/")[2].partition("_")[0]
+def speaker_of(name: str) -> str | None:
+    """The speaker in an id, or None where the name is that of another file."""
+    return clip_id.parse(name).speaker
 
 
 def _free_offset(speakers: list[str], new_speakers: int) -> int:
@@ -170,7 +168,7 @@ def _free_offset(speakers: list[str], new_speakers: int) -> int:
     return next(offset for offset in count() if all((place - offset) % _SPEAKERS >= new_speakers for place in places))
 
 
-def new_speaker(plan: Plan, speaker: str, copy: int) -> str:
+def new_speaker(plan: CopyPlan, speaker: str, copy: int) -> str:
     """The name of the speaker of a clip's copy: 8 hex digits, another for each speaker and copy, none of the archive's.
 
     Args:
@@ -182,13 +180,13 @@ def new_speaker(plan: Plan, speaker: str, copy: int) -> str:
     return f"{number * _SPEAKER_STEP % _SPEAKERS:08x}"
 
 
-def _enlarged(source: Path, plan: Plan) -> Iterator[tuple[str, bytes]]:
+def _enlarged(source: Path, plan: CopyPlan) -> Iterator[tuple[str, bytes]]:
     """The files of the enlarged archive: name, content."""
     recent: deque[Samples] = deque(maxlen=_MIXED_AMONG_CLIPS)
     copies = dict(plan.copies)
     with source.open("rb") as file:
         for member in read_members(file, source.name):
-            if member.data is not None and isinstance(classify(member.name), Background | Other):
+            if member.data is not None and isinstance(LAYOUT.role(member.name), Background | Other):
                 yield member.name, member.data
             elif found := parse_clip(member):
                 recent.append(found.samples)
@@ -196,13 +194,14 @@ def _enlarged(source: Path, plan: Plan) -> Iterator[tuple[str, bytes]]:
                     yield _copy_of(found, copy, recent, plan)
 
 
-def _copy_of(clip: Clip, copy: int, recent: deque[Samples], plan: Plan) -> tuple[str, bytes]:
+def _copy_of(clip: SourceClip, copy: int, recent: deque[Samples], plan: CopyPlan) -> tuple[str, bytes]:
     if copy == 0:
-        return f"{clip.id}.wav", to_wav(clip.samples)
+        return f"{clip.id}{_WAV}", encode_audio(clip.samples, SAMPLE_RATE_HZ, "wav")
     key = hash64("copy", clip.id, copy)
     other = recent[key % len(recent)]
     renamed = replace(clip, speaker=new_speaker(plan, clip.speaker, copy))
-    return f"{renamed.id}.wav", to_wav(shift_and_mix(clip.samples, other, key))
+    samples = shift_and_mix(clip.samples, other, key)
+    return f"{renamed.id}{_WAV}", encode_audio(samples, SAMPLE_RATE_HZ, "wav")
 
 
 def shift_and_mix(samples: Samples, other: Samples, key: int) -> Samples:
@@ -223,24 +222,3 @@ def shift_and_mix(samples: Samples, other: Samples, key: int) -> Samples:
     mixed[:overlap] += np.float32(mix) * other[:overlap]
     limits = np.iinfo(np.int16)
     return np.clip(np.rint(mixed), limits.min, limits.max).astype(np.int16)
-
-
-def to_wav(samples: Samples) -> bytes:
-    """A RIFF/WAVE file of PCM 16 bit, mono, 16 kHz."""
-    data = samples.astype("<i2", copy=False).tobytes()
-    header = _HEADER.pack(
-        b"RIFF",
-        36 + len(data),
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,
-        1,
-        SAMPLE_RATE_HZ,
-        2 * SAMPLE_RATE_HZ,
-        2,
-        16,
-        b"data",
-        len(data),
-    )
-    return header + data

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import psutil
 
-from features.errors import DataError
+from base.errors import DataError
 
 RSS_INTERVAL_S: Final = 0.2
 PSS_INTERVAL_S: Final = 2.0
@@ -89,7 +89,7 @@ def measure(command: list[str], folder: Path, environment: Mapping[str, str]) ->
     Args:
         command: the Python interpreter and its arguments.
         folder: its working directory.
-        environment: variables to set beside those of this process.
+        environment: variables to set in addition to those of this process.
 
     Raises:
         DataError: it ends with another exit code than 0.

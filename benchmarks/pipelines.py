@@ -1,9 +1,8 @@
-"""Measures the stages from archive to views on an archive of any number of clips, beside what users do today."""
+"""Measures the stages from archive to views on an archive of any number of clips, next to what users do today."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,13 +14,16 @@ import click
 import pyarrow.parquet as pq
 import yaml
 
-import command
-import params
+from base import command, params
+from base.errors import DataError
+from base.files import sha256, to_json, write_text
 from benchmarks.enlarge import RECIPE, count_clips, enlarge
 from benchmarks.measure import WORK_SECONDS_FILE, machine, measure
 from benchmarks.report import Row, render, total
-from features.errors import DataError
-from features.store import open as open_store
+from pipelines.archives import write_corpus
+from pipelines.extract.extract import Extract
+from readers.store import open_store
+from stores.lineage import Archive
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 CLIPS_PER_SHARD: Final = 1_500
@@ -100,7 +102,7 @@ def size_of(path: Path) -> int:
 
 
 def run_stage(stage: Stage, folder: Path) -> Row:
-    """Run and measure one command in a folder; the rate of a baseline leaves its start-up out, in its favour."""
+    """Run and measure one command in a folder; the rate of a baseline leaves its start-up out, in its favor."""
     command.say(f"{stage.name}: python -m {' '.join(stage.arguments)}")
     took = measure([sys.executable, "-m", *stage.arguments], folder, {"PYTHONPATH": str(PROJECT)})
     output = folder / stage.output
@@ -132,19 +134,13 @@ def prepare(folder: Path, archive: Path, clips: int) -> None:
     content = parameters(params.read_yaml(PROJECT / params.PARAMS_FILE), clips)
     (folder / params.PARAMS_FILE).write_text(yaml.safe_dump(content))
     (raw / archive.name).symlink_to(archive)
-    described = {"file": archive.name, "bytes": archive.stat().st_size, "sha256": sha256(archive), "license": None}
-    (raw / "corpus.json").write_text(json.dumps({"archives": [described]}))
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    described = Archive(archive.name, "main", archive.stat().st_size, sha256(str(archive)), "local", None)
+    write_corpus(str(raw), [described])
 
 
 def enlarged(archive: Path, clips: int, work: Path) -> Path:
-    """The archive of so many clips in the work folder, made unless it is there."""
-    origin = hashlib.sha256(f"{RECIPE} {sha256(archive)}".encode()).hexdigest()
+    """The archive of a number of clips in the work folder, made unless it is there."""
+    origin = hashlib.sha256(f"{RECIPE} {sha256(str(archive))}".encode()).hexdigest()
     target = work / f"enlarged_{origin[:8]}_{clips}.tar.gz"
     if target.exists():
         command.say(f"{target}: taken from an earlier run")
@@ -156,7 +152,7 @@ def enlarged(archive: Path, clips: int, work: Path) -> Path:
 
 def check_views(names: tuple[str, ...]) -> None:
     """Refuse views that params.yaml does not declare."""
-    declared = params.load(PROJECT / params.PARAMS_FILE).extract.views
+    declared = params.load("extract", Extract, PROJECT / params.PARAMS_FILE).views
     unknown = [name for name in names if name not in declared]
     if unknown:
         raise DataError(f"no view {', '.join(unknown)} in params.yaml; extract.views declares {', '.join(declared)}")
@@ -164,7 +160,7 @@ def check_views(names: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path))
-@click.option("--clips", type=click.IntRange(min=1), help="Enlarge the archive to so many clips first.")
+@click.option("--clips", type=click.IntRange(min=1), help="Enlarge the archive to this number of clips first.")
 @click.option("--views", default="mfcc,spectrogram", show_default=True, help="Views of params.yaml, divided by commas.")
 @click.option(
     "--baselines/--no-baselines", "compare", default=True, show_default=True, help="Measure what users do today."
@@ -208,7 +204,7 @@ def main(
     result = {"archive": archive.name, "word_clips": word_clips, "views": names, "workers": workers, "machine": facts}
     click.echo(render(rows, result))
     if output:
-        output.write_text(json.dumps({**result, "rows": [row.to_dict() for row in rows]}, indent=2) + "\n")
+        write_text(str(output), to_json({**result, "rows": [row.to_dict() for row in rows]}))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from features.store import Store
-from features.store import open as open_store
+from readers.store import Store, open_store
 
 BATCH: Final = 256
 SHUFFLE: Final = 1024
@@ -97,7 +96,7 @@ READERS: Final[dict[str, Callable[[Store, Path | None], Epochs]]] = {
 
 
 def measure(epochs: Epochs, records: int) -> tuple[int, float]:
-    """(records, seconds) of whole epochs of so many records at least, after one that is not counted."""
+    """(records, seconds) of whole epochs, with at least this number of records, after one that is not counted."""
     for _ in next(epochs):
         pass
     found, started = 0, time.perf_counter()

@@ -16,11 +16,11 @@ from typing import Any, Final
 import click
 from tabulate import tabulate
 
-import command
+from base import command
+from base.errors import DataError
 from benchmarks.measure import machine
 from benchmarks.readers import BATCH, READERS, SHUFFLE, SPLIT
-from features.errors import DataError
-from features.store import open as open_store
+from readers.store import open_store
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 TORCH_PYTHON: Final = PROJECT / ".venv-torch" / "bin" / "python"
@@ -123,7 +123,7 @@ def _number(value: float) -> str:
     "exports",
     multiple=True,
     type=click.Path(exists=True, resolve_path=True, path_type=Path),
-    help="The store's export to Parquet (`python -m features export STORE DIR --format parquet`); once for each store.",
+    help="The store's export to Parquet (`python -m registry export STORE DIR --format parquet`); once for each store.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures to this JSON file.")
 def main(

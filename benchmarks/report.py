@@ -112,10 +112,10 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         f"Peaks are sums over all processes of a command at one moment. RSS (every {RSS_INTERVAL_S:g} s) counts pages "
         f"that processes share once for each, PSS (every {PSS_INTERVAL_S:g} s) once in all.",
     ]
-    favoured = [f"{row.stage}: {row.start_up_seconds:.1f} s" for row in rows if row.start_up_seconds]
-    if favoured:
+    favored = [f"{row.stage}: {row.start_up_seconds:.1f} s" for row in rows if row.start_up_seconds]
+    if favored:
         notes.append(
             "The last rows take the archive's first clips; "
-            f"their clips/s leave their start-up out ({'; '.join(favoured)})."
+            f"their clips/s leave their start-up out ({'; '.join(favored)})."
         )
     return notes

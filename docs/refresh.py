@@ -14,8 +14,8 @@ from typing import Final
 
 import click
 
-import command
-from features.errors import DataError
+from base import command
+from base.errors import DataError
 
 ROOT: Final = Path(__file__).parent.parent
 _BODY: Final = r"(?:(?!^```).)*"

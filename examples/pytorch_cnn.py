@@ -12,9 +12,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from features.errors import DataError
-from features.store import Store
-from features.store import open as open_store
+from base.errors import DataError
+from readers.store import Store, open_store
 
 BATCH, SHUFFLE, CHANNELS = 64, 4096, 64
 
@@ -33,7 +32,7 @@ def ds_cnn(classes: int) -> nn.Module:
     return nn.Sequential(*first, *block(), *block(), *block(), *block(), *last)
 
 
-def standardised(features: torch.Tensor, store: Store) -> torch.Tensor:
+def standardized(features: torch.Tensor, store: Store) -> torch.Tensor:
     """Features whose coefficients have mean 0 and standard deviation 1, with an axis of channels."""
     statistics = store.statistics()
     mean, std = torch.tensor(statistics.mean), torch.tensor(statistics.std).clamp(min=1e-6)
@@ -42,15 +41,15 @@ def standardised(features: torch.Tensor, store: Store) -> torch.Tensor:
 
 def train(model: nn.Module, store: Store, epochs: int, seed: int) -> None:
     dataset = store.torch("train", BATCH, shuffle=SHUFFLE, seed=seed, columns=(store.tensor, "label"))
-    optimiser = torch.optim.AdamW(model.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=epochs * len(dataset))
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=epochs * len(dataset))
     for epoch in range(epochs):
         dataset.set_epoch(epoch)
         for batch in DataLoader(dataset, batch_size=None):
-            scores = model(standardised(batch[store.tensor], store))
-            optimiser.zero_grad()
+            scores = model(standardized(batch[store.tensor], store))
+            optimizer.zero_grad()
             nn.functional.cross_entropy(scores, batch["label"]).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
 
 
@@ -58,7 +57,7 @@ def test(model: nn.Module, store: Store) -> tuple[int, int]:
     """(right, all) clips of the test split."""
     batches = store.torch("test", 256, columns=(store.tensor, "label"))
     with torch.inference_mode():
-        right = [model(standardised(batch[store.tensor], store)).argmax(1) == batch["label"] for batch in batches]
+        right = [model(standardized(batch[store.tensor], store)).argmax(1) == batch["label"] for batch in batches]
     return int(torch.cat(right).sum()), len(torch.cat(right))
 
 

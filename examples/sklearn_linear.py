@@ -13,18 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import SGDClassifier
 
-from features.errors import DataError
-from features.store import Store
-from features.store import open as open_store
+from base.errors import DataError
+from readers.store import Store, open_store
 
 BATCH, PARTS = 256, 14
 
 
 def vectors(batch: dict[str, npt.NDArray[Any]], store: Store) -> npt.NDArray[np.float64]:
-    """A vector for each clip: the standardised coefficients, averaged over each of fourteen parts of the clip."""
+    """A vector for each clip: the standardized coefficients, averaged over each of fourteen parts of the clip."""
     statistics, features = store.statistics(), batch[store.tensor]
-    standardised = (features - statistics.mean) / np.maximum(statistics.std, 1e-6)
-    parts = [part.mean(axis=1) for part in np.array_split(standardised, PARTS, axis=1)]
+    standardized = (features - statistics.mean) / np.maximum(statistics.std, 1e-6)
+    parts = [part.mean(axis=1) for part in np.array_split(standardized, PARTS, axis=1)]
     return np.concatenate(parts, axis=1)
 
 

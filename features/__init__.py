@@ -1,3 +1,1 @@
-"""What a clip is and how it becomes numbers: audio, front end, record contract, stores on disk."""
-
-__version__ = "0.1.0"
+"""What a clip is and how it becomes numbers: audio, ids, splits, views, front end and statistics."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from features.views import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
 
 Samples = npt.NDArray[np.int16]
 
@@ -21,7 +21,6 @@ LOUDEST_SAMPLE: Final = 1e6
 _PCM16 = 1
 _EXTENSIBLE = 0xFFFE
 _ENCODINGS: Final = {1: "PCM", 3: "float", 6: "A-law", 7: "mu-law"}
-_FULL_SCALE = 32768.0
 
 
 class AudioError(ValueError):
@@ -87,8 +86,10 @@ def _decode_any(data: bytes) -> Recording:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             rate_hz = file.samplerate
             channels = file.read(dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise AudioError("undecodable", f"libsndfile: {error}") from error
+    except soundfile.LibsndfileError as error:
+        raise AudioError("undecodable", f"libsndfile: {error.error_string}") from error
+    except (RuntimeError, TypeError) as error:
+        raise AudioError("undecodable", f"libsndfile can't read it ({type(error).__name__})") from error
     if channels.shape[0] == 0:
         raise AudioError("no_samples", "the file has no samples")
     if not (np.abs(channels) <= LOUDEST_SAMPLE).all():
@@ -146,7 +147,7 @@ def _resample(samples: npt.NDArray[np.float64], rate_hz: int) -> npt.NDArray[np.
 
 
 def _to_int16(samples: npt.NDArray[np.float64]) -> Samples:
-    rounded: Samples = np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    rounded: Samples = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     return rounded
 
 
@@ -182,11 +183,6 @@ def pad_or_trim(samples: Samples) -> tuple[Samples, int]:
     return clip, length
 
 
-def mask(length: int) -> npt.NDArray[np.bool_]:
-    """Which samples of a clip are real: bool, (16000,), true before `length`."""
-    return np.arange(CLIP_SAMPLES) < length
-
-
 def peak_and_rms(samples: Samples) -> tuple[float, float]:
     """Loudness of the real samples of a clip, both in 0..1 of full scale.
 
@@ -196,8 +192,8 @@ def peak_and_rms(samples: Samples) -> tuple[float, float]:
     if samples.size == 0:
         return 0.0, 0.0
     values = samples.astype(np.int64)  # an exact sum: the same on every machine, whatever its BLAS
-    peak = max(int(values.max()), -int(values.min())) / _FULL_SCALE
-    return peak, float(np.sqrt(int(values @ values) / values.size)) / _FULL_SCALE
+    peak = max(int(values.max()), -int(values.min())) / FULL_SCALE
+    return peak, float(np.sqrt(int(values @ values) / values.size)) / FULL_SCALE
 
 
 def clipped_samples(samples: Samples) -> int:
@@ -206,9 +202,21 @@ def clipped_samples(samples: Samples) -> int:
     Args:
         samples: int16, (any,), without padding.
     """
-    return int(np.count_nonzero((samples == _FULL_SCALE - 1) | (samples == -_FULL_SCALE)))
+    return int(np.count_nonzero((samples == FULL_SCALE - 1) | (samples == -FULL_SCALE)))
 
 
 def apply_gain(samples: Samples, gain_db: float) -> Samples:
     """Scale samples by a gain in dB, rounded to int16 and clipped at full scale."""
-    return _to_int16(samples.astype(np.float64) * (10.0 ** (gain_db / 20.0) / _FULL_SCALE))
+    return _to_int16(samples.astype(np.float64) * (10.0 ** (gain_db / 20.0) / FULL_SCALE))
+
+
+def loudness_dbfs(rms: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Loudness in dB of full scale.
+
+    Args:
+        rms: root mean square of each clip, 0..1 of full scale, (clips,).
+
+    Returns:
+        float64, (clips,), at least -90.3: a clip of zeros counts as loud as one step of int16.
+    """
+    return np.asarray(20 * np.log10(np.maximum(rms.astype(np.float64), 1 / FULL_SCALE)), np.float64)

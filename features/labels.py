@@ -1,8 +1,8 @@
-"""A task's class names, in the order of their labels."""
+"""A task's class names, in the order of their labels, and the class of each word."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 SILENCE_CLASS: Final = "_silence_"
@@ -19,3 +19,19 @@ def class_names(words: Iterable[str], silence: bool, unknown: bool) -> tuple[str
     """
     extra = [name for name, wanted in ((SILENCE_CLASS, silence), (UNKNOWN_CLASS, unknown)) if wanted]
     return (*extra, *words)
+
+
+def class_of_word(word: str, classes: Collection[str]) -> str | None:
+    """The class that a task puts a word into.
+
+    Args:
+        word: the word spoken, `SILENCE_CLASS` for background noise.
+        classes: the task's class names.
+
+    Returns:
+        The word's own class where it has one, else the unknown class, except for background noise; None where the task
+        has no such class.
+    """
+    if word in classes:
+        return word
+    return UNKNOWN_CLASS if word != SILENCE_CLASS and UNKNOWN_CLASS in classes else None

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import DataError
-from features.views import SAMPLE_RATE_HZ, LogMel
+from base.errors import DataError
+from features.views import MelView
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -21,17 +21,18 @@ _SLANEY_LOG_STEP: Final = np.log(6.4) / 27.0
 
 
 @lru_cache(maxsize=8)
-def mel_filters(view: LogMel) -> Floats:
+def mel_filters(view: MelView) -> Floats:
     """Triangular mel filters of unit area (Slaney's norm), float32, (frequency_bins, mel_bands).
 
-    They are those of `librosa.filters.mel(norm="slaney")`, whose import alone would cost each worker 3 s and 100 MB.
+    They equal `librosa.filters.mel(norm="slaney")`, whose import alone would cost each worker 3 s and 100 MB.
 
     Raises:
         DataError: a band is so narrow that no frequency bin lies in it.
     """
     lowest, highest = (hz_to_mel(np.array(hz), view.mel_scale) for hz in (view.mel_low_hz, view.mel_high_hz))
     edges_hz = mel_to_hz(np.linspace(lowest, highest, view.mel_bands + 2), view.mel_scale)
-    bins_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, view.frequency_bins)[:, None]
+    highest_hz = (view.frequency_bins - 1) * view.sample_rate_hz / view.fft_length
+    bins_hz = np.linspace(0, highest_hz, view.frequency_bins)[:, None]
     low, center, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     triangles = np.minimum((bins_hz - low) / (center - low), (high - bins_hz) / (high - center))
     filters: Floats = (np.maximum(triangles, 0.0) * 2.0 / (high - low)).astype(np.float32)
@@ -39,7 +40,7 @@ def mel_filters(view: LogMel) -> Floats:
     if empty:
         raise DataError(
             f"{empty} of {view.mel_bands} mel bands between {view.mel_low_hz} and {view.mel_high_hz} Hz hold none of "
-            f"the {view.frequency_bins} frequency bins: take fewer mel_bands, a wider range or a longer frame_ms"
+            f"the {view.frequency_bins} frequency bins: take fewer bands, a wider range or a longer frame"
         )
     return filters
 

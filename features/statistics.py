@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from features.metadata import to_json
-from features.views import View
+from base.files import to_json
+from features.views import FULL_SCALE, View
 
-_INT16_FULL_SCALE: Final = 32768.0
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of each coefficient (the last axis; one for waveforms) over the clips of a split; float64, (coefficients,)."""
+    """Statistics of each coefficient of a view over the clips of a split; arrays are float64, (view.width,)."""
 
     clips: int
     values: int
@@ -52,7 +51,7 @@ def read_statistics(text: str) -> dict[str, Statistics]:
 
 @dataclass(frozen=True)
 class Totals:
-    """Totals of each coefficient over some clips; arrays are float64, (coefficients,)."""
+    """Totals of each coefficient over some clips; arrays are float64, (view.width,)."""
 
     clips: int
     values: int
@@ -73,14 +72,9 @@ class Totals:
         return Totals(clips=content["clips"], values=content["values"], **arrays)
 
 
-def coefficients(view: View) -> int:
-    """Coefficients that statistics tell apart: the last axis of a view's tensor, one for waveforms."""
-    return 1 if view.kind == "waveform" else view.shape[-1]
-
-
 def no_totals(view: View) -> Totals:
     """The totals of no clips."""
-    zeros = np.zeros(coefficients(view))
+    zeros = np.zeros(view.width)
     return Totals(0, 0, zeros, zeros, zeros + np.inf, zeros - np.inf)
 
 
@@ -91,9 +85,9 @@ def totals_of(features: npt.NDArray[Any], view: View) -> Totals:
         features: (clips, *view.shape), of the view's dtype; int16 counts as -1..1 of full scale.
         view: the view.
     """
-    values = features.reshape(-1, coefficients(view)).astype(np.float64)
+    values = features.reshape(-1, view.width).astype(np.float64)
     if features.dtype == np.int16:
-        values /= _INT16_FULL_SCALE
+        values /= FULL_SCALE
     squares = np.einsum("ij,ij->j", values, values)
     return Totals(len(features), len(values), values.sum(axis=0), squares, values.min(axis=0), values.max(axis=0))
 

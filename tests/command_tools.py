@@ -1,17 +1,17 @@
-"""Runs `python -m features` in this process, as the command line does, for the tests of its commands."""
+"""Runs commands in this process, as the command line does, for the tests of `python -m registry` and of the stages."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 
-import command
-from features.__main__ import main
+from base import command
+from registry.__main__ import main
 
 
 class Result(NamedTuple):
@@ -27,23 +27,27 @@ class Result(NamedTuple):
         return json.loads(self.stdout)
 
 
-Features = Callable[..., Result]
+RegistryCommand = Callable[..., Result]
+"""`python -m registry` in a folder: `run("sample", store, "--word", "yes")`."""
 
 
-def features_command(
+def exit_code(program: click.Command, *arguments: object) -> int:
+    """Run a command; its exit code."""
+    try:
+        command.run(program, [str(argument) for argument in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def registry_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
-) -> Callable[..., Result]:
-    """`python -m features` in a folder: `run("sample", store, "--word", "yes")`."""
+) -> RegistryCommand:
+    """`python -m registry` in a folder."""
 
     def run(*arguments: object) -> Result:
         capsys.readouterr()
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["features", *(str(argument) for argument in arguments)])
-        code = 0
-        try:
-            command.run(main)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Result(code, *capsys.readouterr())
+        return Result(exit_code(main, *arguments), *capsys.readouterr())
 
     return run

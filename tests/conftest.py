@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
-from command_tools import Features, features_command
+from command_tools import RegistryCommand, exit_code, registry_command
 from corpus_tools import Outcome, corpus_files, tar_gz, write_parameters, write_raw
-
-import command
 
 ONE_WORKER = "--direct_num_workers=1"
 
@@ -42,15 +39,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_archive: bytes) -> 
 
 def _run_here(patch: pytest.MonkeyPatch, folder: Path, stage: str, *arguments: str) -> int:
     """Run a stage's command line in this process, which saves the start; its exit code."""
-    main = importlib.import_module(f"pipelines.{stage}").main
+    main = importlib.import_module(f"pipelines.{stage}.{stage}").main
     patch.chdir(folder)
     patch.setenv("TF_USE_LEGACY_KERAS", "0")
-    patch.setattr(sys, "argv", [f"pipelines.{stage}", *arguments, ONE_WORKER])
-    try:
-        command.run(main)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return exit_code(main, *arguments, ONE_WORKER)
 
 
 Call = Callable[..., Outcome]
@@ -69,9 +61,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Features:
-    """`python -m features` in an empty folder: `run("sample", store, "--word", "yes")`."""
-    return features_command(monkeypatch, capsys, tmp_path)
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> RegistryCommand:
+    """`python -m registry` in an empty folder: `run("sample", store, "--word", "yes")`."""
+    return registry_command(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture(scope="session")

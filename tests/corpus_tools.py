@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 import soundfile
 import yaml
 
-import params
+from base import params
+from readers.store import open_store
 
 ROOT = Path(__file__).parent.parent
 RATE_HZ = 16_000
@@ -41,9 +43,32 @@ class Outcome(NamedTuple):
         return [line for line in self.stderr.splitlines() if not progress.match(line) or line.startswith("error")]
 
 
+Table = list[dict[str, Any]]
+
+
+def table(path: Path) -> Table:
+    """The rows of a Parquet file."""
+    rows: Table = pq.read_table(path).to_pylist()
+    return rows
+
+
+def clips_of(store: Path) -> dict[str, dict[str, Any]]:
+    """The records of a store of clips, by id."""
+    return {str(record["id"]): record for record in open_store(str(store)).records("unsplit")}
+
+
+def assert_refused(outcome: Outcome, *parts: str) -> None:
+    """Exit code 1 and one line on stderr, next to the lines of progress."""
+    assert outcome.code == 1
+    assert len(outcome.errors) == 1, outcome.stderr
+    assert outcome.errors[0].startswith("error: ")
+    for part in parts:
+        assert part in outcome.errors[0]
+
+
 def store_folder(view: Path) -> Path:
     """The folder of a view's one version, which holds its store."""
-    (folder,) = view.iterdir()
+    (folder,) = (each for each in view.iterdir() if each.name != "_work")
     return folder
 
 
@@ -75,7 +100,7 @@ def tar_gz(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def which_set(name: str) -> str:
-    """The official split, written anew from the description in the corpus's README."""
+    """The official split, written again from the description in the corpus's README."""
     speaker = re.sub("_nohash_.*$", "", os.path.basename(name))
     percentage = (int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % 134_217_728) * (100.0 / 134_217_727)
     return "validation" if percentage < 10 else "test" if percentage < 20 else "train"
@@ -147,7 +172,7 @@ def write_raw(folder: Path, archives: Mapping[str, bytes], **changes: Any) -> No
             "role": "test" if number else "main",
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
-            "source": name,
+            "source": "local",
             "license": "CC BY 4.0",
         }
         described.append({**entry, **changes} if number == 0 else entry)
@@ -171,6 +196,12 @@ def parameters(**changes: Any) -> dict[str, Any]:
             place = place[part]
         place[last] = value
     return content
+
+
+def prepare(folder: Path, files: list[tuple[str, bytes]], *more: list[tuple[str, bytes]], **changes: Any) -> None:
+    """A folder with params.yaml and a raw folder of one archive or more."""
+    write_parameters(folder, **changes)
+    write_raw(folder / "raw", {f"archive{n}.tar.gz": tar_gz(each) for n, each in enumerate([files, *more])})
 
 
 def write_parameters(folder: Path, **changes: Any) -> None:

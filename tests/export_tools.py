@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_tools import exit_code
 
-import command
-from features.export.plan import FormatName, plan
-from features.export.run import export
-from features.store import Store
-from features.store import open as open_store
+from pipelines.extract.extract import main as extract
+from readers.store import Store, open_store
+from registry.export.plan import FormatName, make_plan
+from registry.export.run import export
 
 VIEWS = ("mfcc", "spectrogram", "waveform_8khz")
 Records = dict[str, dict[str, Any]]
@@ -32,20 +30,9 @@ def make_stores(finished: Path) -> dict[str, Store]:
         patch.chdir(folder)
         patch.setenv("TF_USE_LEGACY_KERAS", "0")
         for view in VIEWS[1:]:
-            assert run_main(patch, "pipelines.extract", *inputs, view, "--direct_num_workers=1") == 0
+            assert exit_code(extract, *inputs, view, "--direct_num_workers=1") == 0
     more = {view: open_store(folder / view) for view in VIEWS[1:]}
     return {"mfcc": open_store(finished / "features" / "mfcc"), **more, "clips": open_store(finished / "clips")}
-
-
-def run_main(patch: pytest.MonkeyPatch, module: str, *arguments: object) -> int:
-    """Run a module's command line in this process; its exit code."""
-    main = importlib.import_module(module).main
-    patch.setattr(sys, "argv", [module, *map(str, arguments)])
-    try:
-        command.run(main)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def ignore(_: int) -> None:
@@ -53,12 +40,12 @@ def ignore(_: int) -> None:
 
 
 def export_to(folder: Path, store: Store, format_name: FormatName, *splits: str, **options: Any) -> Path:
-    export(plan(store, format_name, splits, **options), folder, ignore)
+    export(make_plan(store, format_name, splits, **options), folder, ignore)
     return folder
 
 
 def known(store: Store, split: str) -> Records:
-    """id → record of a split, with the word and the speaker from the catalogue."""
+    """id → record of a split, with the word and the speaker from the catalog."""
     catalog = {row["id"]: row for row in store.catalog(("id", "word", "speaker")).to_pylist()}
     found = {}
     for record in store.records(split):

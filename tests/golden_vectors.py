@@ -1,4 +1,4 @@
-"""The features of ten clips as they were when a view's version was set; `python tests/golden_vectors.py` writes them.
+"""The features of ten clips as they were when a view's version was set; `python -m tests.golden_vectors` writes them.
 
 The clips are computed, so that the file stays small; of each view it keeps every eighth frame, or every 64th sample.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from base import params
 from features.frontend import compute
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View, definition, from_definition, version
 
@@ -52,7 +52,7 @@ def vectors(features: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def write(views: dict[str, View]) -> None:
-    """Compute the vectors of these views anew, under their present versions."""
+    """Compute the vectors of these views and keep them under their present versions."""
     audio = clips()
     index = {
         "clips_sha256": hashlib.sha256(audio.tobytes()).hexdigest(),
@@ -78,7 +78,4 @@ def difference(name: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    import params
-
-    write(params.load().extract.views)
+    write(params.load("extract.views", dict[str, View]))

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from training_store import SMALL_MFCC
+from training_store import SMALL_MFCC, task_of
 
-from features.manifest import Manifest, Shard, metadata_files
-from features.records import RecordWriter
-from features.schema import view_record
-from features.store import Store
-from features.store import open as open_store
 from features.views import definition, version
+from readers.store import Store, open_store
+from stores.manifest import Manifest
+from stores.records import view_record
+from stores.writing import commit, open_shard
 
 CLASSES = ("a", "b", "c")
 
@@ -31,30 +30,23 @@ def record_of(shard: int, place: int) -> dict[str, Any]:
 
 
 def letter_store(folder: Path, counts: Sequence[int]) -> Store:
-    """Write and open a store whose split "train" has so many records in each shard."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write and open a store whose split "train" has the given number of records in each shard."""
     shards, spec = [], view_record(SMALL_MFCC)
     for number, count in enumerate(counts):
-        name = f"letters-train.tfrecord-{number:05d}-of-{len(counts):05d}"
-        with (folder / name).open("wb") as file:
-            writer = RecordWriter(file)
+        with open_shard(str(folder), "letters", "train", number, len(counts)) as writer:
             for place in range(count):
                 writer.write(spec.encode(record_of(number, place)))
-        shards.append(Shard(name, "train", writer.records, writer.bytes, writer.sha256))
+        shards.append(writer.shard())
     manifest = Manifest(
         name="letters",
         version=version(SMALL_MFCC),
         definition=definition(SMALL_MFCC),
-        classes=CLASSES,
-        task={"task": "letters"},
-        source={},
-        parameters={},
-        code_version="0",
-        tables={},
+        archives=(),
+        clip_parameters={},
+        task=task_of(CLASSES, {"train": sum(counts)}),
         shards=tuple(shards),
     )
-    for name, text in metadata_files(manifest).items():
-        (folder / name).write_text(text)
+    commit(str(folder), manifest, ())
     return open_store(folder)
 
 

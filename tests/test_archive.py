@@ -14,8 +14,8 @@ from corpus_tools import tar_gz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import DataError
-from pipelines.archive import LARGEST_MEMBER_BYTES, Member, read_members
+from base.errors import DataError
+from pipelines.ingest.archive import LARGEST_MEMBER_BYTES, Member, read_members
 
 FILES = [
     ("./README.md", b"text"),

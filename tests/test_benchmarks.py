@@ -13,22 +13,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 
-import params
-from benchmarks.enlarge import enlarge, make_plan, new_speaker, shift_and_mix, speaker_of, to_wav
+from base import params
+from base.errors import DataError
+from benchmarks.enlarge import enlarge, new_speaker, plan_copies, shift_and_mix, speaker_of
 from benchmarks.measure import Measurement, measure
 from benchmarks.pipelines import ALL_COMMANDS, FEWEST_SHARDS, PROJECT, parameters
 from benchmarks.report import HEADERS, Row, render, total
-from features.audio import decode_wav
-from features.errors import DataError
-from features.views import CLIP_SAMPLES
-from pipelines.archive import Member, read_members
+from features.audio import Samples, decode_wav, encode_audio
+from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View
+from pipelines.ingest.archive import Member, read_members
+from pipelines.ingest.config import Ingest
+from pipelines.select.config import Classes, Select
 
 WORDS = ("yes", "no", "up")
 SPEAKERS = 40
 OFFICIAL_NAME = re.compile(r"(?P<word>[a-z]+)/(?P<speaker>[0-9a-f]{8})_nohash_\d+\.wav")
 MEGABYTE = 1_000_000
+
+
+def wav(samples: Samples) -> bytes:
+    return encode_audio(samples, SAMPLE_RATE_HZ, "wav")
 
 
 def tone(samples: int, seed: int) -> np.ndarray:
@@ -43,7 +48,7 @@ def tiny_clips() -> dict[str, bytes]:
     speakers = [hashlib.sha256(bytes([number])).hexdigest()[:8] for number in range(SPEAKERS)]
     pairs = [(word, speaker) for word in WORDS for speaker in speakers]
     return {
-        f"./{word}/{speaker}_nohash_{number % 3}.wav": to_wav(tone(CLIP_SAMPLES - 2000 * (number % 7 == 0), number))
+        f"./{word}/{speaker}_nohash_{number % 3}.wav": wav(tone(CLIP_SAMPLES - 2000 * (number % 7 == 0), number))
         for number, (word, speaker) in enumerate(pairs)
     }
 
@@ -55,7 +60,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "./README.md": b"a tiny corpus",
         "./validation_list.txt": b"yes/x_nohash_0.wav\n",
         "./yes/damaged_nohash_0.wav": b"RIFF",
-        "./_background_noise_/hum.wav": to_wav(tone(3 * CLIP_SAMPLES, 1)),
+        "./_background_noise_/hum.wav": wav(tone(3 * CLIP_SAMPLES, 1)),
     }
     with tarfile.open(place, "w:gz") as files:
         for name, data in {**others, **tiny_clips()}.items():
@@ -118,15 +123,15 @@ def test_an_archive_without_a_clip_is_refused(tmp_path: Path) -> None:
 
 
 def test_clips_are_copied_as_often_as_each_other_or_once_more() -> None:
-    plan = make_plan([f"yes/{number:08x}_nohash_0" for number in range(10)], 37)
+    plan = plan_copies([f"yes/{number:08x}_nohash_0" for number in range(10)], 37)
     assert sorted(plan.copies.values()) == [3] * 3 + [4] * 7
 
 
 def test_new_speakers_are_named_apart_from_each_other_and_from_those_given() -> None:
-    first = make_plan(["yes/00000001_nohash_0"], 5)
+    first = plan_copies(["yes/00000001_nohash_0"], 5)
     clashing = [new_speaker(first, "00000001", copy) for copy in range(1, 4)]
     ids = [f"yes/{speaker}_nohash_0" for speaker in ("00000001", *clashing)]
-    plan = make_plan(ids, 4_000)
+    plan = plan_copies(ids, 4_000)
     names = [new_speaker(plan, speaker, copy) for speaker in plan.speakers for copy in range(1, 1001)]
     assert len(set(names)) == len(names) == 4_000
     assert not set(names) & {speaker_of(clip_id) for clip_id in ids}
@@ -192,9 +197,9 @@ def test_the_table_has_a_line_for_each_row() -> None:
 @pytest.mark.parametrize(("clips", "shards"), [(10, FEWEST_SHARDS), (100_000, 67), (100_000_000, 4096)])
 def test_the_benchmark_changes_the_projects_parameters_into_valid_ones(clips: int, shards: int) -> None:
     content = parameters(params.read_yaml(PROJECT / params.PARAMS_FILE), clips)
-    checked = TypeAdapter(params.Params).validate_json(json.dumps(content))
-    assert checked.ingest.shards == shards
-    assert checked.select.tasks[checked.select.task] == params.Task(words="all", silence=True, unknown=False)
+    select = params.check(content["select"], "select", Select)
+    assert params.check(content["ingest"], "ingest", Ingest).shards == shards
+    assert select.classes == Classes(words="all", silence=True, unknown=False)
 
 
 def run_benchmark(archive: Path, folder: Path, *options: str) -> tuple[str, dict[str, dict[str, float]]]:
@@ -227,7 +232,7 @@ def test_the_benchmark_measures_each_command_and_all_together(archive: Path, tmp
 
 
 @pytest.mark.slow
-def test_the_benchmark_puts_what_users_do_today_beside_the_commands(archive: Path, tmp_path: Path) -> None:
+def test_the_benchmark_puts_what_users_do_today_next_to_the_commands(archive: Path, tmp_path: Path) -> None:
     table, rows = run_benchmark(archive, tmp_path, "--clips=120", "--sample=30")
     assert rows["extract mfcc"]["clips"] == rows["extract spectrogram"]["clips"] > 120
     for stage in ("librosa loop → one .npz a clip", "Beam elements → librosa → WriteToTFRecord"):
@@ -242,7 +247,7 @@ def test_the_baselines_compute_the_same_features(archive: Path, tmp_path: Path) 
     from features.frontend import compute
 
     enlarge(archive, tmp_path / "whole.tar.gz", 120)
-    views = params.load(PROJECT / params.PARAMS_FILE).extract.views
+    views: dict[str, View] = params.load("extract.views", dict[str, View], PROJECT / params.PARAMS_FILE)
     chosen = {name: views[name] for name in ("mfcc", "logmel", "spectrogram")}
     loop(str(tmp_path / "whole.tar.gz"), tmp_path, 5, chosen)
     name, data = next(iter(tiny_clips().items()))

@@ -1,4 +1,4 @@
-"""The data card has the catalogue's own numbers, the same bytes every time, and pictures that open."""
+"""The data card has the catalog's own numbers, the same bytes every time, and pictures that open."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from command_tools import Features
+from command_tools import RegistryCommand
 from corpus_tools import store_folder
 from PIL import Image
 
-from features.registry.card import make_card
-from features.store import open as open_store
+from readers.store import open_store
+from reports.data_card import make_card
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_words_are_counted_by_the_split_of_the_archive(page: str, finished: 
             assert int(found[str(word)][str(split)]) == number
 
 
-def test_the_page_names_archive_hash_licence_and_definition(page: str, finished: Path) -> None:
+def test_the_page_names_archive_hash_license_and_definition(page: str, finished: Path) -> None:
     (archive,) = (json.loads((finished / "raw" / "corpus.json").read_text()))["archives"]
     assert f"| {archive['file']} | {archive['bytes']:,} | `{archive['sha256']}` | " in page
     assert "| CC BY 4.0 |" in page
@@ -95,7 +95,9 @@ def test_a_corpus_without_rejects_and_duplicates_says_none(page: str) -> None:
     assert re.search(r"## Same audio under several ids\n\nNone\.\n\n## Files that could not be used\n\nNone\.\n$", page)
 
 
-def test_the_card_is_the_same_every_time_and_its_pictures_open(finished: Path, tmp_path: Path, run: Features) -> None:
+def test_the_card_is_the_same_every_time_and_its_pictures_open(
+    finished: Path, tmp_path: Path, run: RegistryCommand
+) -> None:
     arguments = ("card", finished / "features" / "mfcc", finished / "clips")
     first = run(*arguments, "a/data-card.md", "--json")
     assert run(*arguments, "b/data-card.md").code == first.code == 0
@@ -162,14 +164,16 @@ def test_planted_duplicates_rejects_and_leaks_are_named(finished: Path, tmp_path
 
 MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "clips for features": (("{clips}", "{clips}", "card.md"), "is a store of clips: name a store of features first"),
-    "features for clips": (("{store}", "{store}", "card.md"), "is a store of features: name the store of clips second"),
-    "other clips": (("{store}", "other", "card.md"), "is not the store of clips that"),
+    "features for clips": (("{store}", "{store}", "card.md"), "holds the view mfcc, expected a store of clips"),
+    "other clips": (("{store}", "other", "card.md"), "was not made from other: the manifest of its clips has"),
     "a page without an ending": (("{store}", "{clips}", "card"), "name a file such as docs/data-card.md"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_named_and_nothing_is_written(name: str, finished: Path, tmp_path: Path, run: Features) -> None:
+def test_a_mistake_is_named_and_nothing_is_written(
+    name: str, finished: Path, tmp_path: Path, run: RegistryCommand
+) -> None:
     arguments, expected = MISTAKES[name]
     other = Path(shutil.copytree(finished / "clips", tmp_path / "other"))
     manifest: dict[str, Any] = json.loads((other / "manifest.json").read_text())

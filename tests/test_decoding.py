@@ -1,8 +1,6 @@
-"""Records are decoded one by one and in batches to what TensorFlow reads in them, whoever wrote them, or refused."""
+"""Records are decoded one by one and in batches to what TensorFlow reads in them, or refused."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,89 +8,53 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from record_tools import SOME, SPEC, Record, assert_same, by_tensorflow, records
 
-from features.errors import DataError
-from features.schema import Field, RecordSpec
-from features.wire import BYTES_LIST, FLOAT_LIST, INT64_LIST, delimited, varint
-
-SPEC = RecordSpec(
-    (
-        Field("audio", "int16", (5,)),
-        Field("features", "float32", (2, 3)),
-        Field("label", "label"),
-        Field("length", "integer"),
-        Field("word", "text"),
-    )
-)
-Record = dict[str, Any]
-records_of_values = st.fixed_dictionaries(
-    {
-        "audio": arrays.arrays(np.int16, 5),
-        "features": arrays.arrays(np.float32, (2, 3), elements=st.floats(width=32, allow_nan=False)),
-        "label": st.integers(0, 2**63 - 1),
-        "length": st.integers(-(2**63), 2**63 - 1),
-        "word": st.text(st.characters(exclude_categories=["Cs"]), max_size=150),
-    }
-)
-SOME: Record = {
-    "audio": np.arange(5, dtype=np.int16),
-    "features": np.ones((2, 3), np.float32),
-    "label": 3,
-    "length": 16_000,
-    "word": "yes",
-}
+from base.errors import DataError
+from stores.schema import Field, RecordSpec
+from stores.wire import BYTES_LIST, FLOAT_LIST, INT64_LIST, delimited, varint
 
 
-def assert_same(found: Record, expected: Record) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert np.asarray(found[name]).tobytes() == np.asarray(value).tobytes(), name
-        assert np.asarray(found[name]).dtype == np.asarray(value).dtype
-
-
-def row(batch: dict[str, np.ndarray], place: int) -> Record:
+def row(batch: dict[str, np.ndarray], index: int) -> Record:
     """One record of a batch, as `decode` gives it."""
-    found = {name: values[place] for name, values in batch.items()}
+    found = {name: values[index] for name, values in batch.items()}
     return {name: value.item() if np.ndim(value) == 0 and name != "word" else value for name, value in found.items()}
 
 
-def by_tensorflow(record: bytes) -> Record:
-    """What `tf.train.Example` holds of the fields of `SPEC`."""
-    feature = tf.train.Example.FromString(record).features.feature
-    (audio,), (word,) = feature["audio"].bytes_list.value, feature["word"].bytes_list.value
-    (label,), (length,) = feature["label"].int64_list.value, feature["length"].int64_list.value
-    return {
-        "audio": np.frombuffer(audio, np.int16),
-        "features": np.array(feature["features"].float_list.value, np.float32).reshape(2, 3),
-        "label": label,
-        "length": length,
-        "word": word.decode(),
+@given(records)
+def test_decoding_undoes_encoding(record: Record) -> None:
+    assert_same(SPEC.decode(SPEC.encode(record)), record)
+
+
+@given(st.lists(records, max_size=4))
+def test_decoding_a_batch_undoes_encoding(batch: list[Record]) -> None:
+    found = SPEC.decode_batch([SPEC.encode(record) for record in batch])
+    assert {name: (values.dtype, values.shape) for name, values in found.items()} == {
+        "audio": (np.int16, (len(batch), 5)),
+        "features": (np.float32, (len(batch), 2, 3)),
+        "label": (np.int64, (len(batch),)),
+        "length": (np.int64, (len(batch),)),
+        "word": (object, (len(batch),)),
     }
+    for index, record in enumerate(batch):
+        assert_same(row(found, index), record)
+        assert type(found["word"][index]) is str
 
 
-@given(st.lists(records_of_values, max_size=4))
-def test_decoding_a_batch_undoes_encoding(records: list[Record]) -> None:
-    batch = SPEC.decode_batch([SPEC.encode(record) for record in records])
-    assert {name: (values.dtype, values.shape) for name, values in batch.items()} == {
-        "audio": (np.int16, (len(records), 5)),
-        "features": (np.float32, (len(records), 2, 3)),
-        "label": (np.int64, (len(records),)),
-        "length": (np.int64, (len(records),)),
-        "word": (object, (len(records),)),
-    }
-    for place, record in enumerate(records):
-        assert_same(row(batch, place), record)
-        assert type(batch["word"][place]) is str
-
-
-@given(st.lists(records_of_values, min_size=1, max_size=4))
-def test_a_batch_is_what_tensorflow_parses(records: list[Record]) -> None:
-    encoded = [SPEC.encode(record) for record in records]
+@given(st.lists(records, min_size=1, max_size=4))
+def test_a_batch_is_what_tensorflow_parses(batch: list[Record]) -> None:
+    encoded = [SPEC.encode(record) for record in batch]
     parsed = {name: tensor.numpy() for name, tensor in SPEC.parse(tf.constant(encoded)).items()}
-    batch = SPEC.decode_batch(encoded)
-    assert [word.encode() for word in batch.pop("word")] == parsed.pop("word").tolist()
-    assert_same(batch, parsed)
+    found = SPEC.decode_batch(encoded)
+    assert [word.encode() for word in found.pop("word")] == parsed.pop("word").tolist()
+    assert_same(found, parsed)
+
+
+@pytest.mark.parametrize("around", [0, 128, 16_384, 2_097_152])
+def test_texts_of_every_length_are_decoded_where_a_length_before_them_takes_a_byte_more(around: int) -> None:
+    for size in range(max(around - 30, 0), around + 5):
+        word = "ü" * (size // 2) + "u" * (size % 2)
+        assert_same(SPEC.decode(SPEC.encode({**SOME, "word": word})), {**SOME, "word": word})
 
 
 def test_a_batch_has_the_wanted_columns_and_may_be_written_to() -> None:
@@ -102,84 +64,113 @@ def test_a_batch_has_the_wanted_columns_and_may_be_written_to() -> None:
     assert batch["features"].sum() == 18.0
 
 
-def floats(values: np.ndarray, packed: list[bool]) -> bytes:
-    """A list of floats in two parts, each packed or not."""
-    halves = np.split(values.ravel().astype("<f4"), [2])
-    parts = [
-        delimited(1, half.tobytes()) if is_packed else b"".join(b"\x0d" + each.tobytes() for each in half)
-        for half, is_packed in zip(halves, packed, strict=True)
-    ]
-    return delimited(FLOAT_LIST, b"".join(parts))
+def floats(values: np.ndarray, packed: bool) -> bytes:
+    data = values.ravel().astype("<f4")
+    inner = delimited(1, data.tobytes()) if packed else b"".join(b"\x0d" + each.tobytes() for each in data)
+    return delimited(FLOAT_LIST, inner)
 
 
-def integers(value: int, packed: bool) -> bytes:
-    number = varint(value & 0xFFFFFFFFFFFFFFFF)
-    return delimited(INT64_LIST, delimited(1, number) if packed else b"\x08" + number)
+def integer(number: bytes) -> bytes:
+    return delimited(INT64_LIST, delimited(1, number))
 
 
-def texts(*values: bytes) -> bytes:
+def words(*values: bytes) -> bytes:
     return delimited(BYTES_LIST, b"".join(delimited(1, value) for value in values))
 
 
-def message(features: list[tuple[str, bytes]]) -> bytes:
-    """A `tf.train.Example` with its features in this order."""
-    entries = (delimited(1, delimited(1, name.encode()) + delimited(2, feature)) for name, feature in features)
-    return delimited(1, b"".join(entries))
-
-
-def features_of(record: Record, packed: list[bool]) -> dict[str, bytes]:
-    return {
-        "audio": texts(record["audio"].tobytes()),
-        "features": floats(record["features"], packed[:2]),
-        "label": integers(record["label"], packed[2]),
-        "length": integers(record["length"], packed[3]),
-        "word": texts(record["word"].encode()),
-    }
-
-
-@given(records_of_values, st.lists(st.booleans(), min_size=4, max_size=4), st.data())
-def test_other_valid_messages_of_the_same_values_are_decoded(
-    record: Record, packed: list[bool], data: st.DataObject
-) -> None:
-    extra = {"": texts(b"1", b"2"), "empty": b"", "more": floats(np.ones(9), [True, False]), "wor": texts()}
-    features = data.draw(st.permutations([*features_of(record, packed).items(), *extra.items()]))
-    encoded = message([("word", texts(b"of an entry that a later one replaces")), *features])
-    assert_same(SPEC.decode(encoded), record)
-    assert_same(row(SPEC.decode_batch([SPEC.encode(SOME), encoded, SPEC.encode(SOME)]), 1), record)
-    assert_same(by_tensorflow(encoded), record)
-    if not any(packed[:2]):  # tf.io.parse_example refuses lists in several packed pieces
-        parsed = {name: tensor[0].numpy() for name, tensor in SPEC.parse(tf.constant([encoded])).items()}
-        assert_same({**parsed, "word": parsed["word"].decode()}, {**record, **integers_of(record)})
-
-
-def integers_of(record: Record) -> Record:
-    return {name: np.int64(record[name]) for name in ("label", "length")}
-
-
-WRONG: dict[str, tuple[dict[str, bytes], str]] = {
-    "two integers in one piece": ({"label": delimited(INT64_LIST, delimited(1, b"\x01\x02"))}, "several integers"),
-    "two integers apart": ({"label": delimited(INT64_LIST, b"\x08\x01\x08\x02")}, "several integers"),
-    "no integer": ({"label": delimited(INT64_LIST, b"")}, "ends inside a number"),
-    "an integer of 70 bits": ({"label": delimited(INT64_LIST, delimited(1, b"\xff" * 9 + b"\x7f"))}, "64 bits"),
-    "two texts": ({"word": texts(b"a", b"b")}, "field word: 2 values, expected one"),
-    "no text": ({"word": texts()}, "field word: 0 values, expected one"),
-    "text that is not UTF-8": ({"word": texts(b"\xff")}, "field word is no text"),
-    "a list of another kind": ({"word": integers(1, True)}, "field word: list kind 3, expected 1"),
-    "no list": ({"word": b""}, "field word: list kind , expected 1"),
-    "two lists": ({"word": texts(b"a") + texts(b"b")}, "field word: list kind 1, 1, expected 1"),
-    "too many floats": ({"features": floats(np.ones(7), [True, False])}, "28 bytes, expected 24"),
-    "too few samples": ({"audio": texts(bytes(8))}, "8 bytes, expected 10"),
-    "an unknown number in a list": ({"word": delimited(BYTES_LIST, delimited(2, b"a"))}, "something else"),
+FEATURES = {
+    "audio": words(SOME["audio"].tobytes()),
+    "features": floats(SOME["features"], packed=True),
+    "label": integer(varint(SOME["label"])),
+    "length": integer(varint(SOME["length"])),
+    "word": words(SOME["word"].encode()),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+def message(features: dict[str, bytes]) -> bytes:
+    """A `tf.train.Example` with its features in this order."""
+    entries = (delimited(1, delimited(1, name.encode()) + delimited(2, each)) for name, each in features.items())
+    return delimited(1, b"".join(entries))
+
+
+def test_the_features_written_by_hand_are_those_of_the_record() -> None:
+    assert message(FEATURES) == SPEC.encode(SOME)
+
+
+OTHER_LAYOUTS = {
+    "another order": (dict(reversed(FEATURES.items())), "field audio: no int16 .5,. of this version at byte 2"),
+    "floats that are not packed": ({**FEATURES, "features": floats(SOME["features"], packed=False)}, "field features"),
+    "an integer that is not packed": ({**FEATURES, "label": delimited(INT64_LIST, b"\x08\x03")}, "field label"),
+    "a field more": ({**FEATURES, "zero": words(b"a")}, r"record of \d+ bytes, expected \d+"),
+    "a field less": ({name: FEATURES[name] for name in ("audio", "features", "label", "length")}, "field word"),
+}
+
+
+@pytest.mark.parametrize("layout", OTHER_LAYOUTS)
+def test_a_message_that_is_laid_out_otherwise_is_refused_though_tensorflow_reads_it(layout: str) -> None:
+    features, said = OTHER_LAYOUTS[layout]
+    encoded = message(features)
+    assert set(tf.train.Example.FromString(encoded).features.feature) == set(features)
+    for decode in (SPEC.decode, lambda record: SPEC.decode_batch([SPEC.encode(SOME), record])):
+        with pytest.raises(DataError, match=rf"{said}.*: make the store again"):
+            decode(encoded)
+
+
+WRONG_VALUES = {
+    "two integers": ({"label": integer(b"\x01\x02")}, "several integers"),
+    "no integer": ({"label": integer(b"")}, "a number is not complete"),
+    "an integer of 70 bits": ({"label": integer(b"\xff" * 9 + b"\x7f")}, "more than 64 bits"),
+    "two texts": ({"word": words(b"a", b"b")}, "field word: no text of this version"),
+    "no text": ({"word": words()}, "field word: no text of this version"),
+    "text that is not UTF-8": ({"word": words(b"\xff")}, "field word is not UTF-8 text"),
+    "a list of another kind": ({"word": integer(b"\x01")}, "field word: no text of this version"),
+    "too many floats": ({"features": floats(np.ones(7), packed=True)}, r"field features: no float32 \(2, 3\)"),
+    "too few samples": ({"audio": words(bytes(8))}, r"field audio: no int16 \(5,\)"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_VALUES)
 def test_a_value_that_is_not_the_fields_is_refused(wrong: str) -> None:
-    change, said = WRONG[wrong]
-    encoded = message(list({**features_of(SOME, [True] * 4), **change}.items()))
+    change, said = WRONG_VALUES[wrong]
+    encoded = message({**FEATURES, **change})
     for decode in (SPEC.decode, lambda record: SPEC.decode_batch([SPEC.encode(SOME), record])):
         with pytest.raises(DataError, match=said):
             decode(encoded)
+
+
+def test_a_record_of_other_fields_is_refused_by_the_first_field_that_it_lacks() -> None:
+    other = RecordSpec((Field("word", "text"),))
+    with pytest.raises(DataError, match="field audio: no int16"):
+        SPEC.decode(other.encode({"word": "yes"}))
+
+
+@given(st.binary(max_size=60))
+def test_arbitrary_bytes_are_a_data_error(data: bytes) -> None:
+    with pytest.raises(DataError):
+        SPEC.decode(data)
+
+
+def test_a_length_beyond_the_record_is_refused_before_memory_is_taken() -> None:
+    encoded = SPEC.encode(SOME)
+    entry = encoded.index(b"word") - 4
+    damaged = encoded[:entry] + b"\x0a" + varint(1 << 60) + encoded[entry + 10 :]
+    assert len(damaged) == len(encoded)
+    with pytest.raises(DataError, match="field word: no text"):
+        SPEC.decode(damaged)
+
+
+def test_a_damaged_record_is_a_data_error_or_other_values_and_never_another_exception() -> None:
+    record = SPEC.encode(SOME)
+    refused = 0
+    for place in range(len(record)):
+        for mask in (0x01, 0x80, 0xFF):
+            damaged = bytearray(record)
+            damaged[place] ^= mask
+            try:
+                assert SPEC.decode(bytes(damaged)).keys() == SOME.keys()
+            except DataError:
+                refused += 1
+    assert refused > len(record)
 
 
 @given(st.data())

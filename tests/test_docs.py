@@ -1,4 +1,4 @@
-"""The pages refer to files that exist, name commands that there are, and their outputs can be written anew."""
+"""The pages refer to files that exist, name commands that exist, and their outputs can be written again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from corpus_tools import ROOT
 
+from base.errors import DataError
 from docs.refresh import refreshed
-from features.__main__ import main
-from features.errors import DataError
+from registry.__main__ import main
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(#[^)]*)?\)")
@@ -32,7 +32,7 @@ def test_every_link_leads_to_a_file_of_the_project(page: Path) -> None:
 
 
 def test_the_pages_name_exactly_the_commands_that_there_are() -> None:
-    named = {name for page in PAGES for name in re.findall(r"python -m features ([a-z]+)", page.read_text())}
+    named = {name for page in PAGES for name in re.findall(r"python -m registry ([a-z]+)", page.read_text())}
     assert named == set(main.list_commands(None))  # type: ignore[attr-defined,arg-type]
 
 

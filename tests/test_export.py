@@ -1,4 +1,4 @@
-"""An export holds what the store holds, by the judgement of the tools that it is for, and can be broken off."""
+"""An export holds what the store holds, by the judgment of the tools that it is for, and can be broken off."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import webdataset
+from command_tools import RegistryCommand
 from corpus_tools import contents, environment
-from export_tools import VIEWS, export_to, known, make_stores, run_main, same
+from export_tools import VIEWS, export_to, known, make_stores, same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 from training_store import clip_store
 
-from features.errors import DataError
-from features.export import files as clip_files
-from features.export.folder import EXPORT_FILE
-from features.export.plan import FORMAT_NAMES, FormatName, plan
-from features.export.webdataset import key
-from features.manifest import CATALOG_FILE, MANIFEST_FILE, Shard
-from features.records import RecordWriter
-from features.store import Store
-from features.store import open as open_store
+from base.errors import DataError
+from readers.store import Store, open_store
+from registry.export import clip_files
+from registry.export.folder import EXPORT_FILE
+from registry.export.plan import FORMAT_NAMES, FormatName, make_plan
+from registry.export.webdataset import key
+from stores.framing import RecordWriter
+from stores.manifest import CATALOG_FILE, MANIFEST_FILE, Shard
 
 SPLITS = ("train", "validation", "test")
 
@@ -74,7 +74,7 @@ def test_numpy_maps_arrays_that_equal_the_records_in_order(name: str, stores: di
 
 
 def folder_of(store: Store, record: dict[str, Any]) -> str:
-    """Where the only file of a clip is expected, written anew: split aside, class/name or class/word_name."""
+    """Where the only file of a clip is expected below its split: class/name or class/word_name."""
     word, _, name = record["id"].partition("/")
     label = store.classes[record["label"]] if store.classes else word
     return f"{label}/{name}" if label == word else f"{label}/{word}_{name}"
@@ -99,7 +99,7 @@ def test_every_float32_survives_its_text(tensor: np.ndarray[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["mfcc", "spectrogram"])
-def test_png_shows_each_value_as_the_grey_that_export_json_explains(
+def test_png_shows_each_value_as_the_gray_that_export_json_explains(
     name: str, stores: dict[str, Store], tmp_path: Path
 ) -> None:
     store = stores[name]
@@ -113,8 +113,8 @@ def test_png_shows_each_value_as_the_grey_that_export_json_explains(
         for record in known(store, split).values():
             with Image.open(folder / split / f"{folder_of(store, record)}.png") as picture:
                 assert picture.mode == "L"
-                grey = np.asarray(picture, np.float64)
-            value = low + np.flipud(grey).T / 255 * (high - low)
+                gray = np.asarray(picture, np.float64)
+            value = low + np.flipud(gray).T / 255 * (high - low)
             expected = np.clip(record[store.tensor].astype(np.float64), low, high)
             assert np.all(np.abs(value - expected) <= (high - low) / 255 / 2 * (1 + 1e-9))
 
@@ -141,20 +141,20 @@ def test_a_rising_tone_rises_in_its_picture() -> None:
     frames, bins = 50, 30
     tensor = np.full((frames, bins), -80.0, np.float32)
     tensor[np.arange(frames), np.arange(frames) * bins // frames] = 0.0
-    picture = clip_files.grey_levels(tensor, (-80.0,) * bins, (0.0,) * bins)
+    picture = clip_files.gray_levels(tensor, (-80.0,) * bins, (0.0,) * bins)
     assert picture.shape == (bins, frames)
     assert picture[-1, 0] == 255 and picture[0, -1] == 255
     assert picture[0, 0] == 0 and picture[-1, -1] == 0
 
 
 def test_a_constant_store_is_drawn_black_without_complaint() -> None:
-    assert not clip_files.grey_levels(np.zeros((3, 2), np.float32), (0.0, 0.0), (0.0, 0.0)).any()
+    assert not clip_files.gray_levels(np.zeros((3, 2), np.float32), (0.0, 0.0), (0.0, 0.0)).any()
 
 
 @pytest.mark.parametrize("name", ["waveform_8khz", "clips"])
 def test_samples_are_refused_as_pictures(name: str, stores: dict[str, Store]) -> None:
     with pytest.raises(DataError, match="holds samples: export a spectrogram view"):
-        plan(stores[name], "png")
+        make_plan(stores[name], "png")
 
 
 # WebDataset
@@ -229,11 +229,11 @@ def test_what_is_missing_is_made_again_and_what_is_finished_stays(
     lost = sorted(path for path in folder.rglob(f"*{ending}"))[0]
     lost.unlink()
     lost.with_name(f".{lost.name}.part").write_bytes(b"cut off")
-    beside = set(lost.parent.iterdir()) if format_name == "numpy" else set()
+    siblings = set(lost.parent.iterdir()) if format_name == "numpy" else set()
     before = times(folder)
     export_to(folder, stores["mfcc"], format_name)
     assert contents(folder) == whole
-    kept = before.keys() - beside - {lost.with_name(f".{lost.name}.part")}
+    kept = before.keys() - siblings - {lost.with_name(f".{lost.name}.part")}
     assert kept and {path: when for path, when in times(folder).items() if path in kept} == {
         path: before[path] for path in kept
     }
@@ -250,7 +250,7 @@ def times(folder: Path) -> dict[Path, int]:
 
 def test_a_killed_export_goes_on_where_it_was(tmp_path: Path) -> None:
     store, folder = clip_store(tmp_path / "store", {"train": 200}), tmp_path / "out"
-    arguments = [sys.executable, "-m", "features", "export", store.path, "--format", "csv", str(folder)]
+    arguments = [sys.executable, "-m", "registry", "export", store.path, "--format", "csv", str(folder)]
     killed = subprocess.Popen(arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: len(list(folder.rglob("*.csv"))) >= 3, killed)
     killed.send_signal(signal.SIGKILL)
@@ -334,13 +334,13 @@ def test_a_damaged_shard_ends_the_export_before_its_file_has_its_name(
     assert not (tmp_path / "out" / "README.md").exists()
 
 
-def test_a_clip_that_the_catalogue_does_not_know_is_named(stores: dict[str, Store], tmp_path: Path) -> None:
+def test_a_clip_that_the_catalog_does_not_know_is_named(stores: dict[str, Store], tmp_path: Path) -> None:
     store = copied(stores["mfcc"], tmp_path / "store")
     table = store.catalog()
     first = next(iter(known(store, "test")))
     rows = [number for number, name in enumerate(table["id"].to_pylist()) if name != first]
     pq.write_table(table.take(rows), Path(store.path, CATALOG_FILE))
-    with pytest.raises(DataError, match=f"the catalogue has no row of '{first}': make the store again"):
+    with pytest.raises(DataError, match=f"the catalog has no row of '{first}': make the store again"):
         export_to(tmp_path / "out", store, "webdataset", "test")
 
 
@@ -352,61 +352,51 @@ def copied(store: Store, folder: Path) -> Store:
     return open_store(folder)
 
 
-def test_options_that_do_nothing_are_refused(stores: dict[str, Store]) -> None:
-    with pytest.raises(DataError, match=r"--audio flac encodes the samples of waveforms .* got parquet of mfcc"):
-        plan(stores["mfcc"], "parquet", audio="flac")
-    with pytest.raises(DataError, match=r"--audio wav .* got numpy of audio"):
-        plan(stores["clips"], "numpy", audio="wav")
-    with pytest.raises(DataError, match="--published goes into the descriptions of parquet, got csv"):
-        plan(stores["mfcc"], "csv", published="2026-01-01")
-    with pytest.raises(DataError, match="has no split 'dev'; it has train, validation, test"):
-        plan(stores["mfcc"], "csv", ("dev",))
+USELESS: dict[str, tuple[str, FormatName, dict[str, Any], str]] = {
+    "audio of features": (
+        "mfcc",
+        "parquet",
+        {"audio": "flac"},
+        r"--audio flac encodes the samples of waveforms .* got parquet of mfcc",
+    ),
+    "audio of arrays": ("clips", "numpy", {"audio": "wav"}, r"--audio wav .* got numpy of audio"),
+    "a date without a description": (
+        "mfcc",
+        "csv",
+        {"published": "2026-01-01"},
+        "--published goes into the descriptions of parquet, got csv",
+    ),
+    "no such split": ("mfcc", "csv", {"splits": ("dev",)}, "has no split 'dev'; it has train, validation, test"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_options_that_do_nothing_are_refused(name: str, stores: dict[str, Store]) -> None:
+    store, format_name, options, message = USELESS[name]
+    with pytest.raises(DataError, match=message):
+        make_plan(stores[store], format_name, **options)
 
 
 # The command line
 
 
-def test_the_command_says_what_it_wrote(
-    stores: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_what_it_wrote(stores: dict[str, Store], tmp_path: Path, run: RegistryCommand) -> None:
     store, folder = stores["mfcc"], tmp_path / "out"
     clips = store.counts["test"]
-    assert (
-        run_main(monkeypatch, "features.__main__", "export", store.path, folder, "--format", "numpy", "--split", "test")
-        == 0
-    )
-    shown = capsys.readouterr()
+    arguments = ("export", store.path, folder, "--format", "numpy", "--split", "test")
+    shown = run(*arguments)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != EXPORT_FILE]
-    assert shown.out.splitlines()[-1] == (f"{folder}: numpy, {len(sizes)} files, {clips} clips, {sum(sizes):,} bytes")
-    assert f"export mfcc: {clips} of {clips} clip" in shown.err
-    assert (
-        run_main(
-            monkeypatch,
-            "features.__main__",
-            "export",
-            store.path,
-            folder,
-            "--format",
-            "numpy",
-            "--split",
-            "test",
-            "--json",
-        )
-        == 0
-    )
-    printed = json.loads(capsys.readouterr().out)
+    said = f"{folder}: numpy, {len(sizes)} files, {clips} clips, {sum(sizes):,} bytes"
+    assert (shown.code, shown.stdout.splitlines()[-1]) == (0, said)
+    assert f"export mfcc: {clips} of {clips} clip" in shown.stderr
+    printed = run(*arguments, "--json").json
     assert (printed["files"], printed["bytes"], printed["clips"]) == (len(sizes), sum(sizes), {"test": clips})
     assert (printed["folder"], printed["format"], printed["store"]) == (str(folder), "numpy", "mfcc")
 
 
-def test_a_mistake_is_one_line(
-    stores: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert (
-        run_main(monkeypatch, "features.__main__", "export", stores["clips"].path, tmp_path / "out", "--format", "png")
-        == 1
-    )
-    assert capsys.readouterr().err.startswith("error: png draws features over time")
+def test_a_mistake_is_one_line(stores: dict[str, Store], tmp_path: Path, run: RegistryCommand) -> None:
+    done = run("export", stores["clips"].path, tmp_path / "out", "--format", "png")
+    assert done.code == 1 and done.stderr.startswith("error: png draws features over time")
     assert not (tmp_path / "out").exists()
 
 

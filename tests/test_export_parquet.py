@@ -21,9 +21,10 @@ from export_tools import VIEWS, export_to, known, make_stores, same
 from huggingface_hub import DatasetCard
 from training_store import clip_store
 
-from features.export.description import Described
-from features.export.plan import plan
-from features.store import Store
+from readers.store import Store
+from registry.export.plan import make_plan
+from registry.export.summary import ExportSummary
+from stores.lineage import Archive
 
 SPLITS = ("train", "validation", "test")
 RDFLIB = "ignore:ConjunctiveGraph is deprecated:DeprecationWarning"
@@ -203,28 +204,29 @@ def test_the_card_says_what_is_in_the_folder(stores: dict[str, Store], tmp_path:
     for lineage in (hashes_of(store), ["The splits are those of the corpus itself", "CC BY 4.0", store.version]):
         assert all(text in card.text for text in lineage)
     for split in ("train", "test"):
-        counts = store.manifest.task["counts"][split]
+        counts = store.manifest.task.counts[split]
         cells = [split, str(store.counts[split]), *(str(counts[name]) for name in store.classes)]
         assert f"| {' | '.join(cells)} |" in card.text
 
 
 def hashes_of(store: Store) -> list[str]:
     """SHA-256 of the archives, the clips' manifest and the store's own."""
-    archives = [archive["sha256"] for archive in store.manifest.source["archives"]]
+    assert store.manifest.task
+    archives = [archive.sha256 for archive in store.manifest.archives]
     own = hashlib.sha256(Path(store.path, "manifest.json").read_bytes()).hexdigest()
-    return [*archives, store.manifest.task["clips_manifest_sha256"], own]
+    return [*archives, store.manifest.task.clips_manifest_sha256, own]
 
 
-def archive(source: str, licence: str | None) -> dict[str, Any]:
-    return {"file": "a.tar.gz", "sha256": "0" * 64, "source": source, "license": licence}
+def archive(source: str, license_name: str | None) -> Archive:
+    return Archive("a.tar.gz", "main", 1, "0" * 64, source, license_name)
 
 
 CC_BY = ("cc-by-4.0", "https://creativecommons.org/licenses/by/4.0/")
-LEGAL: dict[str, tuple[list[dict[str, Any]], tuple[str, str], str | None]] = {
+LEGAL: dict[str, tuple[list[Archive], tuple[str, str], str | None]] = {
     "official": ([archive("speech_commands_v0.02", "CC BY 4.0")], CC_BY, "en"),
-    "a local file of a known licence": ([archive("local", "CC BY 4.0")], CC_BY, None),
+    "a local file of a known license": ([archive("local", "CC BY 4.0")], CC_BY, None),
     "unknown": ([archive("local", None)], ("unknown", "unknown"), None),
-    "two licences": (
+    "two licenses": (
         [archive("synthetic", "CC0-1.0"), archive("speech_commands_test_set_v0.02", "CC BY 4.0")],
         ("other", "CC BY 4.0, CC0-1.0"),
         "en",
@@ -234,12 +236,12 @@ LEGAL: dict[str, tuple[list[dict[str, Any]], tuple[str, str], str | None]] = {
 
 
 @pytest.mark.parametrize("case", LEGAL)
-def test_licence_and_language_are_named_only_where_they_are_known(case: str, tmp_path: Path) -> None:
-    archives, licence, language = LEGAL[case]
+def test_license_and_language_are_named_only_where_they_are_known(case: str, tmp_path: Path) -> None:
+    archives, license_names, language = LEGAL[case]
     store = clip_store(tmp_path, {"train": 2})
-    manifest = dataclasses.replace(store.manifest, source={"archives": archives})
-    described = Described(plan(Store(store.path, manifest), "parquet"), (), ())
-    assert ((described.license_id, described.license_url), described.language) == (licence, language)
+    manifest = dataclasses.replace(store.manifest, archives=tuple(archives))
+    summary = ExportSummary(make_plan(Store(store.path, manifest), "parquet"), (), ())
+    assert ((summary.license_id, summary.license_url), summary.language) == (license_names, language)
 
 
 # Croissant

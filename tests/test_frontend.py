@@ -1,8 +1,8 @@
-"""The front end agrees with librosa and scipy, and a clip's features depend on nothing but the clip."""
+"""The front end agrees with librosa, scipy and tf.signal, and a clip's features depend on nothing but the clip."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import librosa
 import numpy as np
@@ -12,12 +12,14 @@ import scipy.fft
 import scipy.signal
 import tensorflow as tf
 from corpus_tools import Samples, noise, voice
+from pydantic.dataclasses import dataclass
 
+from base.errors import DataError
+from base.types import STRICT
 from features import frontend
 from features.audio import pad_or_trim
-from features.errors import DataError
 from features.mel import mel_filters
-from features.views import LogMel, Mfcc, Spectrogram, View, Waveform
+from features.views import LogMel, Mfcc, SpectralView, Spectrogram, View, Waveform, from_definition
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +36,79 @@ MELS: dict[str, dict[str, Any]] = {
     "64 bands, htk": {"mel_bands": 64, "mel_low_hz": 0.0, "mel_high_hz": 8000.0, "mel_scale": "htk"},
     "20 bands, narrow": {"mel_bands": 20, "mel_low_hz": 300.0, "mel_high_hz": 3400.0, "mel_scale": "slaney"},
 }
+
+
+VIEWS: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {
+    "124×129 magnitudes": (
+        (124, 129),
+        {"kind": "spectrogram", "frame_samples": 255, "hop_samples": 128, "fft_samples": 256, "power": 1},
+    ),
+    "124×129 powers of a symmetric window, in dB": (
+        (124, 129),
+        {
+            "kind": "spectrogram",
+            "frame_samples": 255,
+            "hop_samples": 128,
+            "fft_samples": 256,
+            "window": "symmetric_hann",
+            "floor_db": -80.0,
+        },
+    ),
+    "49×10 MFCC": (
+        (49, 10),
+        {
+            "kind": "mfcc",
+            "frame_ms": 30,
+            "hop_ms": 20,
+            "floor_db": -80.0,
+            **MELS["40 bands"],
+            "coefficients": 10,
+        },
+    ),
+    "35×64 log-mel of the first 0.8 s": (
+        (35, 64),
+        {
+            "kind": "logmel",
+            "frame_ms": 40,
+            "hop_ms": 22,
+            "clip_ms": 800,
+            "fft_samples": 1024,
+            "floor_db": -80.0,
+            **MELS["64 bands, htk"],
+        },
+    ),
+    "linear mel of magnitudes": (
+        (98, 20),
+        {"kind": "logmel", "frame_ms": 30, "hop_ms": 10, "power": 1, **MELS["20 bands, narrow"]},
+    ),
+    "magnitudes in dB": (
+        (99, 161),
+        {"kind": "spectrogram", "frame_ms": 20, "hop_ms": 10, "power": 1, "floor_db": -70.0},
+    ),
+    "odd transform": (
+        (98, 20),
+        {"kind": "logmel", "frame_ms": 30, "hop_ms": 10, "fft_samples": 513, **MELS["20 bands, narrow"]},
+    ),
+    "8 kHz spectrogram": (
+        (99, 81),
+        {"kind": "spectrogram", "sample_rate_hz": 8000, "frame_ms": 20, "hop_ms": 10, "floor_db": -80.0},
+    ),
+    "8 kHz MFCC of the first 0.5 s": (
+        (48, 12),
+        {
+            "kind": "mfcc",
+            "sample_rate_hz": 8000,
+            "clip_ms": 500,
+            "frame_ms": 30,
+            "hop_samples": 80,
+            "fft_samples": 256,
+            "floor_db": -80.0,
+            **MELS["20 bands, narrow"],
+            "coefficients": 12,
+        },
+    ),
+}
+"""Shape and definition of views that need no new kind."""
 
 
 def clips() -> Samples:
@@ -55,28 +130,33 @@ def view_of(kind: str, frames: str, mels: str = "40 bands", **more: Any) -> Any:
             return Mfcc(kind="mfcc", **shape, **MELS[mels], coefficients=more.get("coefficients", 20))
 
 
-def librosa_power(clip: Samples, view: Spectrogram) -> Floats:
-    """(frames, bins)"""
+def librosa_spectrum(samples: Samples, view: SpectralView) -> Floats:
+    """Magnitudes or powers of samples at the view's rate, (frames, bins); zeros are appended to each frame."""
+    appended = view.fft_length - view.frame_length
     spectrum = librosa.stft(
-        clip.astype(np.float64) / 32768,
-        n_fft=view.frame_samples,
-        hop_length=view.hop_samples,
-        window="hann",
+        np.pad(samples.astype(np.float64) / 32768, (0, appended)),
+        n_fft=view.fft_length,
+        hop_length=view.hop_length,
+        window=np.pad(scipy.signal.get_window("hann", view.frame_length, fftbins=view.window == "hann"), (0, appended)),
         center=False,
         dtype=np.complex128,
     )
-    return np.asarray(np.abs(spectrum.T) ** 2)
+    return np.asarray(np.abs(spectrum.T) ** view.power)
 
 
-def librosa_db(power: Floats, view: Spectrogram) -> Floats:
-    return np.asarray(librosa.power_to_db(power, ref=1.0, amin=10 ** (view.floor_db / 10), top_db=None))
+def librosa_db(values: Floats, view: SpectralView) -> Floats:
+    if view.floor_db is None:
+        return values
+    if view.power == 1:
+        return np.asarray(librosa.amplitude_to_db(values, ref=1.0, amin=10 ** (view.floor_db / 20), top_db=None))
+    return np.asarray(librosa.power_to_db(values, ref=1.0, amin=10 ** (view.floor_db / 10), top_db=None))
 
 
-def librosa_log_mel(clip: Samples, view: LogMel) -> Floats:
+def librosa_log_mel(clip: Samples, view: LogMel | Mfcc) -> Floats:
     mel = librosa.feature.melspectrogram(
-        S=librosa_power(clip, view).T,
-        sr=16_000,
-        n_fft=view.frame_samples,
+        S=librosa_spectrum(clip, view).T,
+        sr=view.sample_rate_hz,
+        n_fft=view.fft_length,
         n_mels=view.mel_bands,
         fmin=view.mel_low_hz,
         fmax=view.mel_high_hz,
@@ -87,6 +167,7 @@ def librosa_log_mel(clip: Samples, view: LogMel) -> Floats:
 
 
 def by_librosa(clip: Samples, view: View) -> Floats:
+    """A view of samples at its rate."""
     match view:
         case Mfcc():
             log_mel = librosa_log_mel(clip, view)
@@ -95,7 +176,7 @@ def by_librosa(clip: Samples, view: View) -> Floats:
             return librosa_log_mel(clip, view)
         case _:
             assert isinstance(view, Spectrogram)
-            return librosa_db(librosa_power(clip, view), view)
+            return librosa_db(librosa_spectrum(clip, view), view)
 
 
 def relative_error(computed: npt.NDArray[Any], expected: Floats) -> float:
@@ -123,6 +204,70 @@ def test_features_are_librosas_for_every_mel_scale(kind: str, mels: str) -> None
         assert relative_error(features, by_librosa(clip, view)) < 1e-4
 
 
+@pytest.mark.parametrize("name", VIEWS)
+def test_framing_scale_rate_and_part_of_the_clip_are_librosas(name: str) -> None:
+    shape, parameters = VIEWS[name]
+    view = from_definition(parameters)
+    assert isinstance(view, SpectralView) and view.shape == shape
+    at_rate = Waveform(kind="waveform", sample_rate_hz=view.sample_rate_hz, clip_ms=view.clip_ms)
+    heard = frontend.compute(at_rate, clips())
+    assert heard.shape[1:] == (view.samples,)
+    for samples, features in zip(heard, frontend.compute(view, clips()), strict=True):
+        assert features.dtype == "float32" and features.shape == shape
+        expected = by_librosa(samples, view)
+        assert np.linalg.norm(features - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def test_124_by_129_magnitudes_are_those_of_tf_signal() -> None:
+    """`tf.signal.stft` takes the symmetric window for frames of odd length."""
+    _, parameters = VIEWS["124×129 magnitudes"]
+    view = from_definition({**parameters, "window": "symmetric_hann"})
+    sounds = tf.constant(clips() / np.float32(32768), tf.float32)
+    expected = tf.abs(tf.signal.stft(sounds, frame_length=255, frame_step=128, fft_length=256)).numpy()
+    computed = frontend.compute(view, clips())
+    assert computed.shape == expected.shape == (7, 124, 129)
+    assert np.max(np.abs(computed - expected)) <= 1e-4 * np.max(expected)
+    assert relative_error(computed, expected.astype(np.float64)) < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["waveform", "spectrogram", "mfcc"])
+@pytest.mark.parametrize("rate_hz", [8000, 16000])
+def test_nothing_after_the_seen_part_of_a_clip_changes_its_features(kind: str, rate_hz: int) -> None:
+    frames = {"frame_ms": 30, "hop_ms": 10, "floor_db": -80.0}
+    own = {"waveform": {}, "spectrogram": frames, "mfcc": {**frames, **MELS["20 bands, narrow"], "coefficients": 12}}
+    view = from_definition({"kind": kind, "sample_rate_hz": rate_hz, "clip_ms": 600, **own[kind]})
+    other = clips()
+    other[:, 9_600:] = np.random.default_rng(0).integers(-32768, 32767, (7, 6_400))
+    assert np.array_equal(frontend.compute(view, clips()), frontend.compute(view, other))
+    other[:, 9_500:9_600] ^= 1 << 12
+    assert not np.array_equal(frontend.compute(view, clips()), frontend.compute(view, other))
+
+
+def test_a_length_in_samples_and_the_same_in_milliseconds_give_the_same_features() -> None:
+    in_ms = Spectrogram(kind="spectrogram", frame_ms=30, hop_ms=10)
+    in_samples = Spectrogram(kind="spectrogram", frame_samples=480, hop_samples=160, fft_samples=480)
+    assert np.array_equal(frontend.compute(in_ms, clips()), frontend.compute(in_samples, clips()))
+
+
+def test_every_kind_of_view_has_its_function_and_every_function_its_kind() -> None:
+    union, _ = get_args(View)
+    assert set(frontend.FRONT_ENDS) == set(get_args(union))
+
+
+def test_a_kind_without_a_function_is_refused_and_never_computed_as_the_kind_it_descends_from() -> None:
+    @dataclass(frozen=True, config=STRICT, kw_only=True)
+    class Pcen(LogMel):
+        """Planted: per-channel energy normalization."""
+
+        kind: Literal["pcen"]  # type: ignore[assignment]
+
+    view: Any = Pcen(kind="pcen", frame_ms=30, hop_ms=10, **MELS["40 bands"])
+    with pytest.raises(TypeError, match=r"no front end for Pcen: add its function to features\.frontend\.FRONT_ENDS"):
+        frontend.front_end(view)
+    with pytest.raises(TypeError, match="no front end for Pcen"):
+        frontend.compute(view, clips())
+
+
 @pytest.mark.filterwarnings("ignore:Empty filters detected")
 @pytest.mark.parametrize("mels", MELS)
 @pytest.mark.parametrize("frames", FRAMES)
@@ -130,7 +275,7 @@ def test_the_mel_filters_are_librosas_and_an_empty_band_is_refused(frames: str, 
     view = view_of("logmel", frames, mels)
     expected = librosa.filters.mel(
         sr=16_000,
-        n_fft=view.frame_samples,
+        n_fft=view.fft_length,
         n_mels=view.mel_bands,
         fmin=view.mel_low_hz,
         fmax=view.mel_high_hz,
@@ -173,7 +318,7 @@ def test_a_full_scale_sine_has_the_power_that_its_window_gives_it() -> None:
 def test_features_are_equal_in_batches_of_any_size(kind: str) -> None:
     view = view_of(kind, "30 ms by 10 ms")
     many = np.resize(clips(), (256, 16_000))
-    compute = frontend.compiled(view)
+    compute = tf.function(frontend.front_end(view))
     whole = compute(tf.constant(many)).numpy()
     for size in (1, 7):
         part = compute(tf.constant(many[:size])).numpy()
@@ -217,14 +362,16 @@ def test_halving_the_rate_keeps_what_lies_below_4_khz_and_nothing_above(frequenc
 
 @pytest.mark.parametrize("samples", [160, 320, 400, 480])
 def test_the_window_is_scipys_periodic_hann(samples: int) -> None:
-    assert np.allclose(frontend.hann_window(samples), scipy.signal.get_window("hann", samples, fftbins=True), atol=1e-7)
+    assert np.allclose(
+        frontend.hann_window(samples, symmetric=False), scipy.signal.get_window("hann", samples), atol=1e-7
+    )
 
 
 def test_real_clips_agree_with_librosa(real_archive: Any) -> None:
     from itertools import islice
 
     from features.audio import decode_wav
-    from pipelines.archive import read_members
+    from pipelines.ingest.archive import read_members
 
     view = view_of("mfcc", "30 ms by 10 ms", coefficients=40)
     with real_archive.open("rb") as file:

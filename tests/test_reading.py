@@ -17,10 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from letter_store import expected_ids, letter_store, record_of
 
-from features.errors import DataError
-from features.reading import MOST_MAPPED_SHARDS, ArrayReader, Columns
-from features.store import Store
-from features.store import open as open_store
+from base.errors import DataError
+from readers.arrays import MOST_MAPPED_SHARDS, ArrayReader, Columns
+from readers.store import Store, open_store
 
 COUNTS = (5, 0, 1, 7, 0)
 SPLITS = ("train", "validation", "test")
@@ -146,7 +145,7 @@ def test_damage_is_named_by_file_and_byte_where_it_is_read_and_nowhere_else(tmp_
     reader = store.numpy("train")
     assert reader[[0, 1, 2, 4]]["id"].tolist() == ["0/0", "0/1", "1/0", "1/2"]
     for read in (lambda: reader[3], lambda: list(reader.batches(2)), reader.load):
-        with pytest.raises(DataError, match=f"{name} is damaged: the record at byte {size} does not match"):
+        with pytest.raises(DataError, match=f"{name} is damaged at byte {size}: the data does not match"):
             read()
 
 
@@ -207,7 +206,7 @@ def test_batches_take_the_memory_of_a_batch(tmp_path: Path) -> None:
 
 IMPORTS = """
 import sys
-from features.store import open as open_store
+from readers.store import open_store
 store = open_store(sys.argv[1])
 reader = store.numpy("train")
 next(reader.batches(4, shuffle=True)), reader[-1], reader.load(), next(store.records("test")), store.statistics()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from command_tools import exit_code
 from letter_store import letter_store
 
-import command
 from benchmarks.readers import READERS, measure
 from benchmarks.reading import TORCH_PYTHON, main
-from features.store import Store
+from readers.store import Store
 
 COUNTS = (30, 0, 12)
 
@@ -37,12 +36,11 @@ def test_measuring_counts_whole_epochs_after_the_first() -> None:
 
 @pytest.mark.slow
 def test_the_command_shows_the_readers_that_can_run_here(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "rates.json"
     arguments = [store.path, "--records=42", "--repetitions=1", f"--output={output}"]
-    monkeypatch.setattr(sys, "argv", ["benchmarks.reading", *arguments])
-    command.run(main)
+    assert exit_code(main, *arguments) == 0
     printed = capfd.readouterr()
     found = {each["reader"]: each["rates"] for each in json.loads(output.read_text())["rates"]}
     expected = {"tf.data", "NumPy", "TensorFlow Datasets"} | ({"PyTorch"} if TORCH_PYTHON.exists() else set())
@@ -52,11 +50,7 @@ def test_the_command_shows_the_readers_that_can_run_here(
     assert "Hugging Face datasets is left out: --parquet names no export" in printed.err
 
 
-def test_exports_of_some_stores_only_are_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_exports_of_some_stores_only_are_refused(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = [store.path, store.path, f"--parquet={store.path}"]
-    monkeypatch.setattr(sys, "argv", ["benchmarks.reading", *arguments])
-    with pytest.raises(SystemExit):
-        command.run(main)
+    assert exit_code(main, *arguments) == 1
     assert "error: 1 times --parquet for 2 stores: give it once for each" in capfd.readouterr().err

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
+from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
+from apache_beam.runners.portability.flink_runner import FlinkRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from conftest import Call
-from corpus_tools import contents, environment, write_parameters, write_raw
-from test_ingest import assert_refused
+from corpus_tools import assert_refused, contents, environment, write_parameters, write_raw
 
-from pipelines.runner import _runner_and_options
+from pipelines.engine.runner import prepare
 
 
 def workers_of(arguments: tuple[str, ...], default: int | None = None) -> int:
-    _, options = _runner_and_options(arguments, default)
-    return int(options.view_as(DirectOptions).direct_num_workers)
+    return int(prepare(arguments, default).options.view_as(DirectOptions).direct_num_workers)
 
 
 def test_the_workers_are_those_asked_for_else_the_stages_own_number_else_one_a_core() -> None:
@@ -36,10 +36,10 @@ def test_the_workers_are_those_asked_for_else_the_stages_own_number_else_one_a_c
     assert workers_of(("--direct_num_workers=3",), 1) == 3
 
 
-def test_a_named_runner_or_mode_is_left_to_beam() -> None:
-    assert _runner_and_options(("--runner=FlinkRunner", "--flink_master=localhost:8081"), None)[0] is None
-    assert _runner_and_options(("--direct_running_mode=multi_threading",), None)[0] is None
-    assert isinstance(_runner_and_options(("--direct_num_workers=2",), None)[0], FnApiRunner)
+def test_a_named_runner_or_mode_is_beams() -> None:
+    assert isinstance(prepare(("--runner=FlinkRunner", "--flink_master=localhost:8081")).runner, FlinkRunner)
+    assert isinstance(prepare(("--direct_running_mode=multi_threading",)).runner, SwitchingDirectRunner)
+    assert isinstance(prepare(("--direct_num_workers=2",)).runner, FnApiRunner)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,7 @@ def test_a_named_runner_or_mode_is_left_to_beam() -> None:
         ("--direct_num_wokers=1", "--direct_num_wokers: no such option"),
         ("--direct_num_workers=one", "argument --direct_num_workers: invalid int value: 'one'; give another value"),
         ("elsewhere", "elsewhere: one argument too many"),
+        ("--runner=Nonsense", "--runner=Nonsense: Beam has no such runner here"),
     ],
 )
 @pytest.mark.parametrize("stage", ["ingest", "select", "extract"])
@@ -84,7 +85,7 @@ def test_no_worker_outlives_a_run_that_was_ended(ending: signal.Signals, tmp_pat
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    while not list((tmp_path / "clips").glob("_work/sealed-*.json")):
+    while not list((tmp_path / "clips").glob("_work/*/seal-*.json")):
         assert process.poll() is None
         time.sleep(0.01)
     workers = children(process.pid)

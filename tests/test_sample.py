@@ -1,7 +1,8 @@
-"""Samples are found through the catalogue, drawn by seed, and written as the record's own audio and a picture."""
+"""Samples are found through the catalog, drawn by seed, and written as the record's own audio and a picture."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,16 +11,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from command_tools import Features
+from command_tools import RegistryCommand
 from corpus_tools import store_folder
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from features import pictures
-from features.registry.sample import Place, draw
-from features.store import open as open_store
-from features.views import Mfcc, Spectrogram
+from readers.store import open_store
+from registry.sample import FoundClip, draw
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def assert_is_a_picture(path: Path, least_width: int, least_height: int) -> None
 
 @pytest.mark.parametrize("word", ["yes", "cat", "_unknown_", "_silence_"])
 def test_the_wav_is_the_record_and_the_clip_is_of_the_word_or_class(
-    word: str, finished: Path, mfcc: Path, tmp_path: Path, run: Features
+    word: str, finished: Path, mfcc: Path, tmp_path: Path, run: RegistryCommand
 ) -> None:
     done = run("sample", mfcc, "--word", word, "--count", "3", "--json")
     assert (done.code, done.stderr) == (0, "")
@@ -58,7 +57,7 @@ def test_the_wav_is_the_record_and_the_clip_is_of_the_word_or_class(
         assert_is_a_picture(tmp_path / written["picture"], 600, 450)
 
 
-def test_only_clips_of_the_split_are_drawn(mfcc: Path, run: Features) -> None:
+def test_only_clips_of_the_split_are_drawn(mfcc: Path, run: RegistryCommand) -> None:
     rows = catalog(mfcc)
     expected = set(rows[(rows["split"] == "test") & (rows["word"] == "no")]["id"])
     done = run("sample", mfcc, "--word", "no", "--split", "test", "--count", "99", "--json")
@@ -67,7 +66,7 @@ def test_only_clips_of_the_split_are_drawn(mfcc: Path, run: Features) -> None:
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_draws_others(
-    mfcc: Path, tmp_path: Path, run: Features
+    mfcc: Path, tmp_path: Path, run: RegistryCommand
 ) -> None:
     def files(folder: str, seed: int) -> dict[str, bytes]:
         run("sample", mfcc, "--word", "yes", "--count", "2", "--seed", str(seed), "--output", folder)
@@ -79,55 +78,85 @@ def test_the_same_seed_writes_the_same_bytes_and_another_draws_others(
     assert set(files("c", 1)) != set(first)
 
 
-places = st.lists(st.text(max_size=5), max_size=20, unique=True).map(
-    lambda ids: [Place(each, "yes", "yes", "train", 0, 0) for each in ids]
+found_clips = st.lists(st.text(max_size=5), max_size=20, unique=True).map(
+    lambda ids: [FoundClip(each, "yes", "yes", "train", 0, 0) for each in ids]
 )
 
 
-@given(places, st.integers(0, 20), st.integers(0, 2**32), st.randoms())
+@given(found_clips, st.integers(0, 20), st.integers(0, 2**32), st.randoms())
 def test_a_draw_grows_with_its_count_and_depends_on_no_order(
-    places: list[Place], count: int, seed: int, shuffle: object
+    clips: list[FoundClip], count: int, seed: int, shuffle: object
 ) -> None:
-    drawn = draw(places, count, seed)
-    assert drawn == draw(places[::-1], count + 1, seed)[:count]
-    assert len(drawn) == min(count, len(places)) and len(set(drawn)) == len(drawn)
-    if len(places) > 1:
-        assert set(draw(places[1:], count, seed)) >= set(drawn) - {places[0]}
+    drawn = draw(clips, count, seed)
+    assert drawn == draw(clips[::-1], count + 1, seed)[:count]
+    assert len(drawn) == min(count, len(clips)) and len(set(drawn)) == len(drawn)
+    if len(clips) > 1:
+        assert set(draw(clips[1:], count, seed)) >= set(drawn) - {clips[0]}
 
 
-def test_a_clip_of_a_store_of_clips_is_drawn_as_well(finished: Path, tmp_path: Path, run: Features) -> None:
+def test_a_clip_of_a_store_of_clips_is_drawn_as_well(finished: Path, tmp_path: Path, run: RegistryCommand) -> None:
     (written,) = run("sample", finished / "clips", "--word", "cat", "--json").json
     assert written["class"] is None and written["word"] == "cat"
     assert_is_a_picture(tmp_path / written["picture"], 600, 200)
     assert len(soundfile.read(written["audio"])[0]) == 16_000
 
 
-def test_without_a_store_of_clips_there_is_a_picture_only(mfcc: Path, tmp_path: Path, run: Features) -> None:
+def test_without_a_store_of_clips_there_is_a_picture_only(mfcc: Path, tmp_path: Path, run: RegistryCommand) -> None:
     alone = Path(shutil.copytree(mfcc, tmp_path / "alone" / mfcc.name))
     done = run("sample", alone, "--word", "yes", "--json")
-    assert done.code == 0 and "holds no audio and no store of clips is beside it: pictures only" in done.stderr
+    assert done.code == 0 and "holds no audio and its clips are not found: pictures only" in done.stderr
     (written,) = done.json
     assert written["audio"] is None and [path.suffix for path in (tmp_path / "samples").iterdir()] == [".png"]
     assert_is_a_picture(tmp_path / written["picture"], 600, 300)
 
 
-def test_the_store_of_clips_is_found_beside_a_relative_path_or_by_name(
-    finished: Path, mfcc: Path, tmp_path: Path, run: Features
+def other_clips(finished: Path, folder: Path) -> Path:
+    """A store of clips with the same ids from which the features were not made."""
+    copy = Path(shutil.copytree(finished / "clips", folder))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "code_version": "0"}))
+    return copy
+
+
+def test_the_store_of_clips_is_found_in_the_data_folder_or_by_name(
+    finished: Path, mfcc: Path, tmp_path: Path, run: RegistryCommand
 ) -> None:
-    alone = Path(shutil.copytree(mfcc, tmp_path / "data" / "features" / mfcc.name))
+    alone = Path(shutil.copytree(mfcc, tmp_path / "data" / "features" / "mfcc" / mfcc.name))
     assert run("sample", alone, "--word", "yes", "--clips", finished / "clips", "--json").json[0]["audio"]
     (tmp_path / "data" / "clips").symlink_to(finished / "clips")
-    assert run("sample", "data/features", "--word", "yes", "--json").json[0]["audio"]
+    for store in ("data/features/mfcc", alone):
+        assert run("sample", store, "--word", "yes", "--json").json[0]["audio"]
 
 
-def test_the_table_says_what_was_written(mfcc: Path, tmp_path: Path, run: Features) -> None:
+def test_clips_that_the_features_were_not_made_from_are_neither_found_nor_taken(
+    finished: Path, mfcc: Path, tmp_path: Path, run: RegistryCommand
+) -> None:
+    alone = Path(shutil.copytree(mfcc, tmp_path / "data" / "features" / "mfcc" / mfcc.name))
+    other = other_clips(finished, tmp_path / "data" / "clips")
+    assert run("sample", alone, "--word", "yes", "--json").json[0]["audio"] is None
+    refused = run("sample", alone, "--word", "yes", "--clips", other)
+    assert refused.code == 1 and "was not made from" in refused.stderr
+    other.rename(tmp_path / "data" / "features" / "clips")
+    (tmp_path / "data" / "clips").symlink_to(finished / "clips")
+    assert run("sample", alone, "--word", "yes", "--json").json[0]["audio"]
+
+
+def test_clips_above_the_data_folder_are_not_looked_for(
+    finished: Path, mfcc: Path, tmp_path: Path, run: RegistryCommand
+) -> None:
+    alone = Path(shutil.copytree(mfcc, tmp_path / "data" / "features" / "mfcc" / mfcc.name))
+    (tmp_path / "clips").symlink_to(finished / "clips")
+    assert run("sample", alone, "--word", "yes", "--json").json[0]["audio"] is None
+
+
+def test_the_table_says_what_was_written(mfcc: Path, tmp_path: Path, run: RegistryCommand) -> None:
     done = run("sample", mfcc, "--word", "yes")
     assert "length_ms" in done.stdout
     for path in (tmp_path / "samples").iterdir():
         assert str(path.relative_to(tmp_path)) in done.stdout
 
 
-def test_an_absent_word_is_answered_with_those_that_there_are(mfcc: Path, run: Features) -> None:
+def test_an_absent_word_is_answered_with_those_that_there_are(mfcc: Path, run: RegistryCommand) -> None:
     done = run("sample", mfcc, "--word", "bananas", "--split", "test")
     names = sorted({*catalog(mfcc)["word"], "_silence_", "_unknown_"})
     assert done.code == 1
@@ -138,11 +167,11 @@ def test_an_absent_word_is_answered_with_those_that_there_are(mfcc: Path, run: F
     )
 
 
-def test_a_catalogue_that_points_to_another_record_is_refused(mfcc: Path, tmp_path: Path, run: Features) -> None:
+def test_a_catalog_that_points_to_another_record_is_refused(mfcc: Path, tmp_path: Path, run: RegistryCommand) -> None:
     store = Path(shutil.copytree(mfcc, tmp_path / mfcc.name))
     table = pq.read_table(store / "catalog.parquet")
     frame = table.to_pandas()
-    for position, expected in (((frame["position"] + 1) % 2, "the catalogue says"), (99_999, "has no record 99999")):
+    for position, expected in (((frame["position"] + 1) % 2, "the catalog says"), (99_999, "has no record 99999")):
         changed = frame.assign(position=position)
         pq.write_table(table.from_pandas(changed, table.schema, preserve_index=False), store / "catalog.parquet")
         done = run("sample", store, "--word", "yes", "--count", "9")
@@ -150,31 +179,10 @@ def test_a_catalogue_that_points_to_another_record_is_refused(mfcc: Path, tmp_pa
 
 
 def test_a_store_of_clips_that_lacks_the_clip_is_refused(
-    finished: Path, mfcc: Path, tmp_path: Path, run: Features
+    finished: Path, mfcc: Path, tmp_path: Path, run: RegistryCommand
 ) -> None:
     clips = Path(shutil.copytree(finished / "clips", tmp_path / "clips"))
     table = pq.read_table(clips / "catalog.parquet")
     pq.write_table(table[:0], clips / "catalog.parquet")
     done = run("sample", mfcc, "--word", "yes", "--clips", clips)
     assert done.code == 1 and "name the store that the features were made from" in done.stderr
-
-
-@pytest.mark.parametrize("kind", ["mfcc", "spectrogram"])
-def test_each_frame_is_drawn_at_its_middle_and_each_axis_has_its_unit(kind: str) -> None:
-    view: Spectrogram = (
-        Spectrogram(kind="spectrogram", frame_ms=20, hop_ms=10, floor_db=-80.0)
-        if kind == "spectrogram"
-        else Mfcc(
-            kind="mfcc", frame_ms=30, hop_ms=10, floor_db=-80.0, mel_bands=40, mel_low_hz=20.0, mel_high_hz=7600.0,
-            mel_scale="slaney", coefficients=13,
-        )
-    )  # fmt: skip
-    axes = pictures.figure(4, 3).subplots()
-    image = pictures.heat_map(axes, np.zeros(view.shape, np.float32), view, (-1.0, 1.0))
-    left, right, lower, upper = image.get_extent()
-    middles_s = [(start + view.frame_ms / 2) / 1000 for start in range(0, 1001 - view.frame_ms, view.hop_ms)]
-    width_s = (right - left) / view.frames
-    assert np.allclose(left + width_s * (np.arange(view.frames) + 0.5), middles_s)
-    assert (lower, upper) == ((0.0, 8.0) if kind == "spectrogram" else (0.5, 12.5))
-    assert axes.get_xlabel() == "time [s]"
-    assert axes.get_ylabel() == ("frequency [kHz]" if kind == "spectrogram" else "coefficient (from 1)")

@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Call
 from corpus_tools import (
+    assert_refused,
     contents,
     corpus_clips,
+    prepare,
     run_stage,
     speakers,
+    table,
     tar_gz,
     voice,
     wav,
@@ -22,10 +25,10 @@ from corpus_tools import (
     write_parameters,
     write_raw,
 )
-from test_ingest import assert_refused, prepare, table
 
-from pipelines.files import manifest_sha256
-from pipelines.select import read_description
+from stores.lineage import SplitRule
+from stores.manifest import read_manifest
+from stores.selection import read_task
 
 CLASSES = ("_silence_", "_unknown_", "yes", "no")
 
@@ -64,7 +67,7 @@ def test_unknown_and_silence_are_as_many_as_the_mean_word(finished: Path) -> Non
     counts = Counter((row["split"], CLASSES[row["label"]]) for row in rows)
     expected = {"train": 9, "validation": 3, "test": 3}
     assert counts == {(split, name): count for split, count in expected.items() for name in CLASSES}
-    assert read_description(str(finished / "selection.parquet"))["counts"] == {
+    assert read_task(str(finished / "selection.parquet")).counts == {
         split: dict.fromkeys(CLASSES, count) for split, count in expected.items()
     }
 
@@ -88,11 +91,11 @@ def test_a_row_group_holds_the_clips_of_one_shard_in_its_order(finished: Path) -
 
 
 def test_the_selection_says_what_it_is(finished: Path) -> None:
-    description = read_description(str(finished / "selection.parquet"))
-    assert tuple(description["classes"]) == CLASSES
-    assert description["task"] == "small" and description["seed"] == 0
-    assert description["test_silence"] == "background recordings"
-    assert description["clips_manifest_sha256"] == manifest_sha256(str(finished / "clips"))
+    task = read_task(str(finished / "selection.parquet"))
+    assert (task.name, task.classes, task.seed) == ("small", CLASSES, 0)
+    assert task.split == SplitRule("official", (2, 1, 1), "")
+    assert task.test_silence == "background recordings"
+    assert task.clips_manifest_sha256 == read_manifest(str(finished / "clips")).sha256
 
 
 @pytest.mark.slow
@@ -147,7 +150,7 @@ def test_a_word_that_the_corpus_lacks_is_named(folder: Path, call: Call) -> None
         "task 'commands' names down, go, left, off, on, right, stop, up, which the corpus does not have",
         "it has cat, dog, no, yes",
     )
-    assert set(contents(folder)) == {f"clips/{name}" for name in contents(folder / "clips")} | {"params.yaml"}
+    assert (folder / "selection.parquet").read_bytes() == b"of a run before"
 
 
 def test_a_split_that_ends_up_empty_is_named(tmp_path: Path, call: Call) -> None:
@@ -172,7 +175,7 @@ def test_an_unfinished_store_is_refused(folder: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "another file", "a flipped bit in a column"])
-def test_a_damaged_catalogue_is_one_clear_sentence(damage: str, folder: Path, call: Call) -> None:
+def test_a_damaged_catalog_is_one_clear_sentence(damage: str, folder: Path, call: Call) -> None:
     path = folder / "clips" / "catalog.parquet"
     content = bytearray(path.read_bytes())
     match damage:

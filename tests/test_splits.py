@@ -12,9 +12,11 @@ from corpus_tools import which_set
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.archive import read_members
-from pipelines.layouts import SplitList, Utterance, classify, listed_ids
-from pipelines.splits import SPLITS, hash64, official_split, speaker_split
+from features.splits import SPLITS, hash64, speaker_split
+from pipelines.ingest.archive import read_members
+from pipelines.layouts import SplitList, Utterance
+from pipelines.layouts.speech_commands import LAYOUT
+from pipelines.layouts.speech_commands import which_set as published
 
 SPEAKERS = [f"{number:08x}" for number in range(0, 40_000_000, 1_999)]
 ratios = st.tuples(*[st.integers(1, 200)] * 3)
@@ -24,18 +26,18 @@ ratios = st.tuples(*[st.integers(1, 200)] * 3)
 def test_the_official_function_is_the_published_one(speaker: str, number: int) -> None:
     name = f"yes/{speaker}_nohash_{number}.wav"
     if "/" not in speaker and "\n" not in speaker:
-        assert official_split(name) == which_set(name)
+        assert published(name) == which_set(name)
 
 
 def test_the_official_division_is_80_10_10() -> None:
-    counts = Counter(official_split(f"{speaker}_nohash_0.wav") for speaker in SPEAKERS)
+    counts = Counter(published(f"{speaker}_nohash_0.wav") for speaker in SPEAKERS)
     shares = [counts[split] / len(SPEAKERS) for split in SPLITS]
     assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
 
 
 @given(st.from_regex("[0-9a-f]{8}", fullmatch=True), st.integers(0, 99), st.sampled_from(["yes", "./no", "up"]))
-def test_a_speaker_stays_in_one_official_split(speaker: str, number: int, word: str) -> None:
-    assert official_split(f"{word}/{speaker}_nohash_{number}.wav") == official_split(f"{speaker}_nohash_0")
+def test_a_speaker_stays_in_one_published(speaker: str, number: int, word: str) -> None:
+    assert published(f"{word}/{speaker}_nohash_{number}.wav") == published(f"{speaker}_nohash_0")
 
 
 def test_the_official_function_gives_the_lists_of_the_real_archive(real_archive: Path) -> None:
@@ -43,13 +45,13 @@ def test_the_official_function_gives_the_lists_of_the_real_archive(real_archive:
     clips: list[str] = []
     with real_archive.open("rb") as file:
         for member in read_members(file, real_archive.name):
-            match classify(member.name):
+            match LAYOUT.role(member.name):
                 case SplitList(split):
-                    listed |= dict.fromkeys(listed_ids((member.data or b"").decode()), split)
+                    listed |= dict.fromkeys(LAYOUT.listed_ids((member.data or b"").decode()), split)
                 case Utterance(clip_id):
                     clips.append(clip_id)
     assert len(clips) > 1_000 and len(listed) > 100
-    assert {name: official_split(name) for name in clips} == {name: listed.get(name, "train") for name in clips}
+    assert {name: published(name) for name in clips} == {name: listed.get(name, "train") for name in clips}
 
 
 @given(ratios, st.text(max_size=8), st.sampled_from(SPEAKERS))
@@ -84,5 +86,5 @@ def test_the_hash_is_that_of_blake2b() -> None:
 
 
 def test_no_module_of_the_pipelines_uses_pythons_salted_hash() -> None:
-    for file in (Path(__file__).parent.parent / "pipelines").glob("*.py"):
+    for file in (Path(__file__).parent.parent / "pipelines").rglob("*.py"):
         assert not re.search(r"(?<![\w.])hash\(", file.read_text()), file

@@ -21,13 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-import params
-from features.errors import DataError
-from pipelines import acoustics, espeak, layouts, synthesis
+from base.errors import DataError
+from pipelines.corpus import acoustics, espeak, synthesis
+from pipelines.layouts import speech_commands as layouts
 
 ROOT = Path(__file__).parents[1]
-DEFAULT = params.Synthesis(speakers=120, noise_seconds=60, seed=0)
-SMALL = params.Synthesis(speakers=3, noise_seconds=2, seed=0)
+DEFAULT = synthesis.Synthesis(speakers=120, noise_seconds=60, seed=0)
+SMALL = synthesis.Synthesis(speakers=3, noise_seconds=2, seed=0)
 FEW_WORDS = ("backward", "no", "six", "yes")
 ENGINE = espeak.Engine(Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path()))
 YES = espeak.Utterance(text="yes", rate_wpm=150, pitch=50, pitch_range=50)
@@ -50,7 +50,7 @@ def sounds(path: Path) -> dict[str, bytes]:
 
 
 def clips_only(path: Path) -> dict[str, bytes]:
-    return {name: content for name, content in sounds(path).items() if synthesis.NOISE_FOLDER not in name}
+    return {name: content for name, content in sounds(path).items() if layouts.BACKGROUND_FOLDER not in name}
 
 
 def published_split(name: str) -> str:
@@ -70,8 +70,8 @@ def slope_per_octave(sound: npt.NDArray[np.float64]) -> float:
 def test_another_process_with_another_number_of_threads_writes_the_same_bytes(archive: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.tar.gz"
     code = (
-        "import sys, params; from pathlib import Path; from pipelines import synthesis;"
-        "small = params.Synthesis(speakers=3, noise_seconds=2, seed=0);"
+        "import sys; from pathlib import Path; from pipelines.corpus import synthesis;"
+        "small = synthesis.Synthesis(speakers=3, noise_seconds=2, seed=0);"
         "synthesis.write_archive(Path(sys.argv[1]), small, sys.argv[2:])"
     )
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
@@ -99,7 +99,7 @@ def test_another_seed_gives_other_speakers_and_other_noise(archive: Path, tmp_pa
 
 
 def test_every_member_has_a_role_in_the_official_layout(archive: Path) -> None:
-    roles = Counter(type(layouts.classify(name)).__name__ for name in contents(archive))
+    roles = Counter(type(layouts.LAYOUT.role(name)).__name__ for name in contents(archive))
 
     assert roles == {"Utterance": len(clips_only(archive)), "Background": 6, "SplitList": 2, "Other": 2}
 
@@ -118,7 +118,7 @@ def test_all_sound_is_16_khz_mono_16_bit_and_no_clip_is_longer_than_a_second(arc
     for name, content in sounds(archive).items():
         info = soundfile.info(io.BytesIO(content))
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16"), name
-        assert info.frames == 32_000 if synthesis.NOISE_FOLDER in name else 4_000 < info.frames <= 16_000, name
+        assert info.frames == 32_000 if layouts.BACKGROUND_FOLDER in name else 4_000 < info.frames <= 16_000, name
 
 
 def test_every_clip_holds_a_loud_word(archive: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_recorded_clip_has_the_peak_and_the_noise_that_were_asked_for(seed: in
 @pytest.mark.parametrize(
     ("name", "expected"), [("white_noise", 0), ("pink_noise", -3), ("brown_noise", -6)], ids=["white", "pink", "brown"]
 )
-def test_the_coloured_noises_fall_as_their_names_say(name: str, expected: float) -> None:
+def test_the_colored_noises_fall_as_their_names_say(name: str, expected: float) -> None:
     sound = acoustics.NOISES[name](np.random.default_rng(0), 160_000)
 
     assert slope_per_octave(sound) == pytest.approx(expected, abs=0.5)

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from letter_store import expected_ids, letter_store, record_of
 
-from features.errors import DataError
-from features.store import Store
+from base.errors import DataError
+from readers.store import Store
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: run `make test-torch`")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from features.torch_dataset import shuffled  # noqa: E402
+from readers.torch_dataset import shuffled  # noqa: E402
 
 FEW_SHARDS = (4, 3)
 MANY_SHARDS = (3, 0, 5, 1, 4, 2, 0, 6, 1, 3, 2)
@@ -144,7 +144,7 @@ def test_the_ranks_are_those_of_torch_distributed(stores: dict[tuple[int, ...], 
 
 def _read_rank(rank: int, folder: str, group: str, results: Any) -> None:
     """What one of two processes of torch.distributed reads."""
-    from features.store import open as open_store
+    from readers.store import open_store
 
     torch.distributed.init_process_group("gloo", init_method=f"file://{group}", rank=rank, world_size=2)
     results.put(list(open_store(folder).torch("train", columns=("id",))))
@@ -202,7 +202,7 @@ def test_damage_is_named_by_file_and_byte_also_from_a_worker(tmp_path: Path) -> 
 
 IMPORTS = """
 import sys
-from features.store import open as open_store
+from readers.store import open_store
 next(iter(open_store(sys.argv[1]).torch("train", 2, shuffle=3)))
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "apache_beam", "pyarrow"}))
 """

@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_tools import Features
+from command_tools import RegistryCommand
 from corpus_tools import ROOT, environment, store_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_tools import Content, commit, content, flip, forge, record_bytes
 
-from features.manifest import CATALOG_FILE, DATASET_INFO_FILE, MANIFEST_FILE, STATISTICS_FILE
-from features.records import RecordWriter, read_records
-from features.registry.findings import Place, Problem, Report
-from features.registry.verification import verify
-from features.schema import Field, RecordSpec
-from features.store import Store
-from features.store import open as open_store
 from features.views import Waveform, definition, version
+from readers.store import Store, open_store
+from registry.verify.checks import CHECKS, verify
+from registry.verify.findings import Location, Problem, Report
+from stores.framing import RecordWriter, read_records
+from stores.manifest import CATALOG_FILE, DATASET_INFO_FILE, MANIFEST_FILE, STATISTICS_FILE
+from stores.schema import Field, RecordSpec
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def edit_json(path: Path, edit: Any) -> None:
     path.write_text(json.dumps(found, indent=1))
 
 
-def test_whole_stores_pass_every_check(finished: Path, run: Features) -> None:
+def test_whole_stores_pass_every_check(finished: Path, run: RegistryCommand) -> None:
     for folder, checks in ((finished / "features" / "mfcc", 17), (finished / "clips", 12)):
         printed = run("verify", folder)
         assert printed.code == 0, printed.stdout
@@ -93,9 +92,9 @@ def test_a_flipped_byte_in_a_record_is_named_by_file_record_and_byte(number: int
     flip(store / file, places[record] + 200)
     found = problems(report_of(store))
     assert found.keys() == {"hashes", "checksums"}
-    assert [each.place for each in found["hashes"]] == [Place(file)]
+    assert [each.place for each in found["hashes"]] == [Location(file)]
     (problem,) = found["checksums"]
-    assert problem.place == Place(file, record=record, byte=places[record])
+    assert problem.place == Location(file, record=record, byte=places[record])
     assert problem.message == "the data does not match its checksum"
 
 
@@ -107,7 +106,7 @@ def test_a_flipped_byte_in_a_length_costs_the_rest_of_the_shard_only(store: Path
     found = problems(report)
     assert found.keys() == {"hashes", "checksums"}
     (problem,) = found["checksums"]
-    assert problem.place == Place(file, record=2, byte=places[2])
+    assert problem.place == Location(file, record=2, byte=places[2])
     assert f"{len(places) - 3} more records of the shard can't be reached" in problem.message
     assert report.check("records").looked_at == report.records - (len(places) - 2)
     assert report.check("statistics").remarks == (
@@ -122,7 +121,7 @@ def test_damage_in_two_places_is_found_in_both(store: Path) -> None:
         for record in (0, 1):
             byte = record_bytes(store / file)[record]
             flip(store / file, byte + 99)
-            expected.append(Place(file, record=record, byte=byte))
+            expected.append(Location(file, record=record, byte=byte))
     assert [each.place for each in problems(report_of(store))["checksums"]] == expected
 
 
@@ -135,8 +134,8 @@ def test_a_flipped_byte_in_a_table_is_named(store: Path) -> None:
     report = report_of(store)
     found = problems(report)
     assert [each.place.file for each in found["hashes"]] == [CATALOG_FILE, STATISTICS_FILE]
-    assert found["statistics"][0].place == Place(STATISTICS_FILE, key="train.mean[0]")
-    assert "page checksum" in found["catalogue"][0].message.lower() or "crc" in found["catalogue"][0].message.lower()
+    assert found["statistics"][0].place == Location(STATISTICS_FILE, key="train.mean[0]")
+    assert "page checksum" in found["catalog"][0].message.lower() or "crc" in found["catalog"][0].message.lower()
     assert report.check("duplicates").remarks and report.check("speakers").looked_at == 14
 
 
@@ -174,10 +173,10 @@ def exchange(store: Path) -> list[str]:
     return files
 
 
-def test_two_exchanged_shards_are_each_recognised_as_the_other(store: Path) -> None:
+def test_two_exchanged_shards_are_each_recognized_as_the_other(store: Path) -> None:
     first, second = exchange(store)
     found = problems(report_of(store))["hashes"]
-    assert [each.place for each in found] == [Place(first), Place(second)]
+    assert [each.place for each in found] == [Location(first), Location(second)]
     assert f"the content of {second}" in found[0].message and f"the content of {first}" in found[1].message
 
 
@@ -192,8 +191,8 @@ def test_two_exchanged_shards_are_found_where_the_manifest_is_forged_to_match(st
     shards = tuple(swapped.get(shard.file, shard) for shard in manifest.shards)
     commit(store, dataclasses.replace(manifest, shards=shards))
     found = problems(report_of(store))
-    assert found.keys() == {"catalogue"}
-    at_home = [each for each in found["catalogue"] if "the catalogue has" in each.message]
+    assert found.keys() == {"catalog"}
+    at_home = [each for each in found["catalog"] if "the catalog has" in each.message]
     assert {each.place.file for each in at_home} == {first, second}
     moved = next(each for each in at_home if each.place.file == first)
     assert moved.place.record == 0 and moved.message.endswith("; it has this id as record 0 in shard 1 of train")
@@ -202,7 +201,7 @@ def test_two_exchanged_shards_are_found_where_the_manifest_is_forged_to_match(st
 def test_an_edited_count_in_the_manifest_is_named(store: Path) -> None:
     edit_json(store / MANIFEST_FILE, lambda found: found["shards"][1].update(records=99))
     (problem,) = problems(report_of(store)).pop("counts")
-    assert problem.place == Place(MANIFEST_FILE, key="shards[1].records")
+    assert problem.place == Location(MANIFEST_FILE, key="shards[1].records")
     assert problem.message.startswith("99, but mfcc-train.tfrecord-00001-of-00003 has ")
     assert problems(report_of(store)).keys() == {"counts"}
 
@@ -211,9 +210,7 @@ def test_an_edited_count_in_dataset_info_is_named(store: Path) -> None:
     count = open_store(store).shards("validation")[2].records
     edit_json(store / DATASET_INFO_FILE, lambda found: found["splits"][1]["shardLengths"].__setitem__(2, "7777"))
     assert problems(report_of(store)) == {
-        "counts": [
-            Problem("counts", Place(DATASET_INFO_FILE, key="splits[1].shardLengths[2]"), f"'7777', expected '{count}'")
-        ]
+        "counts": [Problem(Location(DATASET_INFO_FILE, key="splits[1].shardLengths[2]"), f"'7777', expected '{count}'")]
     }
 
 
@@ -221,7 +218,7 @@ def test_an_edited_count_in_the_statistics_is_named_with_and_without_its_hash(st
     edit_json(store / STATISTICS_FILE, lambda found: found["test"].update(clips=1))
     assert problems(report_of(store)).keys() == {"hashes", "counts"}
     found = problems(report_of(commit(store, open_store(store).manifest).path))
-    assert [each.place for each in found.pop("counts")] == [Place(STATISTICS_FILE, key="test.clips")]
+    assert [each.place for each in found.pop("counts")] == [Location(STATISTICS_FILE, key="test.clips")]
     assert not found
 
 
@@ -229,7 +226,7 @@ def test_an_edited_count_in_the_statistics_is_named_with_and_without_its_hash(st
 def test_a_statistic_that_is_not_that_of_the_records_is_named(name: str, store: Path) -> None:
     edit_json(store / STATISTICS_FILE, lambda found: found["validation"][name].__setitem__(5, 1.5))
     found = problems(report_of(commit(store, open_store(store).manifest).path))
-    assert [each.place for each in found.pop("statistics")] == [Place(STATISTICS_FILE, key=f"validation.{name}[5]")]
+    assert [each.place for each in found.pop("statistics")] == [Location(STATISTICS_FILE, key=f"validation.{name}[5]")]
     assert not found
 
 
@@ -244,13 +241,13 @@ def test_a_speaker_in_two_splits_is_found_though_everything_else_is_forged(held:
     assert problem.message.endswith(f"and test (1 clip, such as {clip.id})")
 
 
-def test_a_speaker_in_two_splits_is_found_where_the_catalogue_or_the_id_denies_it(
+def test_a_speaker_in_two_splits_is_found_where_the_catalog_or_the_id_denies_it(
     held: Content, finished: Path, tmp_path: Path
 ) -> None:
     other = held.of("test", "yes")[0].row["speaker"]
     clip = held.of("train", "yes")[0]
     clip.split, clip.row["speaker"] = "test", other
-    (problem,) = forged(held, tmp_path / "catalogue")["speakers"]
+    (problem,) = forged(held, tmp_path / "catalog")["speakers"]
     assert problem.place.id == clip.id
     clip.row["speaker"] = clip.id.partition("/")[2].partition("_")[0]
     clip.row["id"] = clip.record["id"] = f"yes/{other}_nohash_77"
@@ -281,7 +278,7 @@ def test_a_clip_in_two_splits_is_found(held: Content, tmp_path: Path) -> None:
 
 def test_overlapping_stretches_of_noise_in_two_splits_are_found(held: Content, tmp_path: Path) -> None:
     silences = held.of("train", "_silence_")
-    clip, neighbour = next(
+    clip, neighbor = next(
         (one, two)
         for one in silences
         for two in silences
@@ -296,7 +293,7 @@ def test_overlapping_stretches_of_noise_in_two_splits_are_found(held: Content, t
     assert f"samples {start} to {start + 16_000} of the recording {clip.row['recording']}, in test" in problem.message
     clip.row |= {"recording": None, "start": None}
     assert [each.place.id for each in forged(held, tmp_path / "denied")["silence"]] == [clip.id]
-    assert neighbour.split == "train"
+    assert neighbor.split == "train"
 
 
 def test_stretches_of_noise_that_touch_do_not_overlap(held: Content, tmp_path: Path) -> None:
@@ -318,7 +315,7 @@ def test_a_repeated_id_is_named_at_its_second_place(held: Content, tmp_path: Pat
     record, row = found["ids"]
     assert (record.place.file, record.place.id) == (shard_file("train", clip.shard), clip.id)
     last = sum(each.split == "train" and each.shard == clip.shard for each in held.clips) - 1
-    assert record.place.record == last and row.place == Place(CATALOG_FILE, id=clip.id)
+    assert record.place.record == last and row.place == Location(CATALOG_FILE, id=clip.id)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -340,7 +337,7 @@ def test_a_label_that_is_not_that_of_the_word_is_named(held: Content, tmp_path: 
     found = forged(held, tmp_path)
     record, row = found.pop("classes")
     assert not found
-    assert record.place.id == clip.id and row.place == Place(CATALOG_FILE, id=clip.id)
+    assert record.place.id == clip.id and row.place == Location(CATALOG_FILE, id=clip.id)
     assert record.message == row.message == "label 3 (no), but the word 'yes' has 2 (yes)"
 
 
@@ -349,9 +346,9 @@ def test_a_record_that_is_not_that_of_its_row_is_named(field: str, value: int, h
     clip = held.of("train", "yes")[1]
     clip.record[field] = value
     found = forged(held, tmp_path)
-    (problem,) = found["catalogue"]
+    (problem,) = found["catalog"]
     assert problem.place.id == clip.id
-    assert problem.message == f"{field} {value}, the catalogue has {clip.row[field]}"
+    assert problem.message == f"{field} {value}, the catalog has {clip.row[field]}"
 
 
 @pytest.mark.parametrize(("field", "value"), [("label", 4), ("label", -1), ("length", 16_001), ("length", -1)])
@@ -371,8 +368,7 @@ def test_a_class_with_another_number_of_clips_than_selected_is_named(held: Conte
     assert problems(report_of(store.path)) == {
         "balance": [
             Problem(
-                "balance",
-                Place(MANIFEST_FILE, key="task.counts.train.no"),
+                Location(MANIFEST_FILE, key="task.counts.train.no"),
                 f"{number + 1} were selected, but {number} records have this class",
             )
         ]
@@ -396,7 +392,7 @@ def test_a_record_of_another_shape_is_named(store: Path) -> None:
     )
     commit(store, dataclasses.replace(opened.manifest, shards=shards))
     (problem,) = problems(report_of(store)).pop("records")
-    assert problem.place == Place(shard.file, record=1, byte=record_bytes(store / shard.file)[1])
+    assert problem.place == Location(shard.file, record=1, byte=record_bytes(store / shard.file)[1])
     assert problem.message.startswith("field mfcc: ") and "(98, 40)" in problem.message
     assert problems(report_of(store)).keys() == {"records"}
 
@@ -410,10 +406,10 @@ def test_a_row_without_a_record_and_a_record_without_a_row_are_named(held: Conte
 
     pq.write_table(table.cast(store.catalog().schema), Path(store.path) / CATALOG_FILE)
     found = problems(report_of(commit(Path(store.path), store.manifest).path))
-    without_row, without_record = found["catalogue"]
+    without_row, without_record = found["catalog"]
     assert without_row.place.id == clip.id
-    assert without_row.message == "the catalogue has no row for this place; it has no row for this id at all"
-    assert without_record.place == Place(CATALOG_FILE, id="yes/new_nohash_0")
+    assert without_row.message == "the catalog has no row for this place; it has no row for this id at all"
+    assert without_record.place == Location(CATALOG_FILE, id="yes/new_nohash_0")
 
 
 def test_missing_cut_and_stray_shards_are_named(store: Path) -> None:
@@ -425,11 +421,11 @@ def test_missing_cut_and_stray_shards_are_named(store: Path) -> None:
     stray = shard_file("train", 7)
     shutil.copy(store / three, store / stray)
     found = problems(report_of(store))
-    assert [each.place for each in found["files"]] == [Place(one), Place(two), Place(stray)]
+    assert [each.place for each in found["files"]] == [Location(one), Location(two), Location(stray)]
     assert [each.message.partition(",")[0] for each in found["files"][:2]] == ["it is missing", f"it has {cut} bytes"]
     (problem,) = found["checksums"]
-    assert problem.place == Place(two, record=1, byte=begin)
-    assert problem.message.startswith(f"the file ends at byte {cut}, inside the record; ")
+    assert problem.place == Location(two, record=1, byte=begin)
+    assert problem.message.startswith("the file ends inside the record; ")
 
 
 def test_a_shard_cut_between_two_records_is_named_by_its_counts(store: Path) -> None:
@@ -437,14 +433,14 @@ def test_a_shard_cut_between_two_records_is_named_by_its_counts(store: Path) -> 
     shard = opened.shards("train")[1]
     os.truncate(store / shard.file, record_bytes(store / shard.file)[-1])
     found = problems(report_of(store))
-    assert [each.place for each in found["files"]] == [each.place for each in found["hashes"]] == [Place(shard.file)]
+    assert [each.place for each in found["files"]] == [each.place for each in found["hashes"]] == [Location(shard.file)]
     assert "checksums" not in found and "statistics" not in found
     assert [each.place for each in found["counts"]] == [
-        Place(MANIFEST_FILE, key="shards[1].records"),
-        Place(CATALOG_FILE),
-        Place(STATISTICS_FILE, key="train.clips"),
+        Location(MANIFEST_FILE, key="shards[1].records"),
+        Location(CATALOG_FILE),
+        Location(STATISTICS_FILE, key="train.clips"),
     ]
-    (problem,) = found["catalogue"]
+    (problem,) = found["catalog"]
     assert problem.message == f"no record for 1 of the rows in {shard.file}, this one first"
 
 
@@ -458,7 +454,7 @@ def test_metadata_and_versions_that_do_not_follow_from_the_manifest_are_named(st
         "label.labels.txt, [1]",
         "label.labels.txt, [2]",
     ]
-    assert [each.place.key for each in found["version"]] == ["version", "parameters.definition_sha256"]
+    assert [each.place.key for each in found["version"]] == ["version"]
 
 
 def waveform(held: Content, clips: Content) -> Content:
@@ -467,11 +463,11 @@ def waveform(held: Content, clips: Content) -> Content:
     audio = {clip.id: clip.record["audio"] for clip in clips.clips}
     for clip in held.clips:
         clip.record = {name: clip.record[name] for name in ("id", "label", "length")} | {"audio": audio[clip.id]}
-    manifest = dataclasses.replace(held.manifest, definition=definition(view), version=version(view), parameters={})
+    manifest = dataclasses.replace(held.manifest, definition=definition(view), version=version(view))
     return Content(manifest, held.clips)
 
 
-def test_audio_that_is_not_that_of_the_catalogue_is_named(held: Content, finished: Path, tmp_path: Path) -> None:
+def test_audio_that_is_not_that_of_the_catalog_is_named(held: Content, finished: Path, tmp_path: Path) -> None:
     clips = content(open_store(finished / "clips"))
     for number, changed in enumerate((clips, waveform(held, clips))):
         assert forged(changed, tmp_path / f"whole{number}") == {}
@@ -492,7 +488,7 @@ def test_a_sample_after_the_real_length_is_named(held: Content, finished: Path, 
     assert found.keys() == {"values", "audio"} and found["values"][0].place.id == clip.id
 
 
-def test_equal_audio_of_waveforms_is_found_where_the_catalogue_denies_it(
+def test_equal_audio_of_waveforms_is_found_where_the_catalog_denies_it(
     held: Content, finished: Path, tmp_path: Path
 ) -> None:
     changed = waveform(held, content(open_store(finished / "clips")))
@@ -513,7 +509,7 @@ def test_progress_counts_every_record_once_whatever_is_damaged(store: Path) -> N
     assert sum(done) == sum(opened.counts.values())
 
 
-def test_many_problems_are_cut_on_the_terminal_and_whole_in_json(store: Path, run: Features) -> None:
+def test_many_problems_are_cut_on_the_terminal_and_whole_in_json(store: Path, run: RegistryCommand) -> None:
     shards = open_store(store).shards("train")
     for shard in shards:
         for byte in record_bytes(store / shard.file):
@@ -529,7 +525,7 @@ def test_many_problems_are_cut_on_the_terminal_and_whole_in_json(store: Path, ru
     assert check["problems"][0]["place"] == {"file": shards[0].file, "record": 0, "byte": 0, "id": None, "key": None}
 
 
-def test_a_folder_that_is_no_store_is_one_line(store: Path, run: Features, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_store_is_one_line(store: Path, run: RegistryCommand, tmp_path: Path) -> None:
     not_text = Path(shutil.copytree(store, tmp_path / "not_text"))
     flip(store / MANIFEST_FILE, 0)
     flip(not_text / MANIFEST_FILE, 9, 0x80)
@@ -543,10 +539,34 @@ def test_a_folder_that_is_no_store_is_one_line(store: Path, run: Features, tmp_p
         assert printed.stderr.startswith("error: ") and printed.stderr.count("\n") == 1 and message in printed.stderr
 
 
+def test_unfinished_work_and_files_of_the_user_next_to_a_store_are_no_problem(store: Path) -> None:
+    (store / "_work" / "0123").mkdir(parents=True)
+    (store / "_work" / "0123" / "plan.json").write_text("{}")
+    (store / f".{shard_file('train', 0)}.part").write_bytes(b"of a killed attempt")
+    (store / "notes.txt").write_text("mine")
+    assert problems(report_of(store)) == {}
+
+
+def test_a_missing_catalog_costs_the_checks_that_need_it_and_no_other(store: Path) -> None:
+    (store / CATALOG_FILE).unlink()
+    report = report_of(store)
+    found = problems(report)
+    assert {name: [each.message for each in of_check] for name, of_check in found.items()} == {
+        "hashes": ["it is missing"],
+        "catalog": ["it is missing"],
+    }
+    assert report.check("statistics").looked_at == 3 and report.check("classes").looked_at == report.records
+
+
+def test_each_check_has_a_name_of_its_own_and_a_function_of_its_own() -> None:
+    assert len({check.name for check in CHECKS}) == len({check.look for check in CHECKS}) == len(CHECKS) == 18
+    assert all(check.look.__doc__ and check.look.__name__ == f"check_{check.name}" for check in CHECKS)
+
+
 def test_the_command_line_ends_with_one_where_a_store_is_damaged(store: Path) -> None:
     flip(store / CATALOG_FILE, 100)
     done = subprocess.run(
-        [sys.executable, "-m", "features", "verify", str(store)],
+        [sys.executable, "-m", "registry", "verify", str(store)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from features.manifest import Manifest, Shard, metadata_files
-from features.records import RecordWriter
-from features.schema import CLIP_RECORD, RecordSpec, tensor_name, view_record
-from features.statistics import Statistics, statistics_json
-from features.store import Store
-from features.store import open as open_store
+from features.splits import SPLITS
+from features.statistics import Statistics, finish, statistics_json, totals_of
 from features.views import CLIP_SAMPLES, Mfcc, View, definition, version
+from readers.store import Store, open_store
+from stores.catalog import CATALOG_SCHEMA, VIEW_CATALOG_SCHEMA
+from stores.lineage import Archive, SplitRule, Task
+from stores.manifest import CATALOG_FILE, STATISTICS_FILE, Manifest, Shard
+from stores.records import CLIP_RECORD, CLIPS_VERSION, view_record
+from stores.schema import RecordSpec
+from stores.tables import write_table
+from stores.writing import commit, open_shard, shard_index
 
 CLASSES = ("_silence_", "_unknown_", "yes", "no")
-TASK: dict[str, Any] = {"task": "small", "words": ["yes", "no"], "silence": True, "unknown": True}
-SOURCE: dict[str, Any] = {"archives": [{"file": "small.tar.gz", "sha256": "0" * 64}]}
+ARCHIVES = (Archive("small.tar.gz", "main", 1000, "0" * 64, "local", None),)
 SMALL_MFCC = Mfcc(
     kind="mfcc",
     frame_ms=40,
@@ -34,7 +37,29 @@ SMALL_MFCC = Mfcc(
 """25 frames of 12 coefficients."""
 
 COUNTS = {"train": 96, "validation": 24, "test": 23}
+NO_CLIPS_SHA256 = "1" * 64
+"""Stands for the clips of features that have none."""
 _SHARDS = 3
+
+
+def task_of(
+    classes: tuple[str, ...] = CLASSES, counts: Mapping[str, int] = COUNTS, clips_sha256: str = NO_CLIPS_SHA256
+) -> Task:
+    """The task of a store whose clips have the classes in turn."""
+    return Task(
+        name="small",
+        classes=classes,
+        split=SplitRule(method="official", ratio=(80, 10, 10), salt=""),
+        unknown="mean",
+        silence="mean",
+        test_silence="cut",
+        seed=0,
+        counts={
+            split: {name: len(range(label, clips, len(classes))) for label, name in enumerate(classes)}
+            for split, clips in counts.items()
+        },
+        clips_manifest_sha256=clips_sha256,
+    )
 
 
 def example_ids(split: str, clips: int) -> list[tuple[str, int]]:
@@ -59,42 +84,54 @@ def pattern(view: View, label: int, seed: int) -> np.ndarray[Any, Any]:
     return (values * 5.0 - 20.0).astype(np.float32)
 
 
+def real_length(label: int) -> int:
+    """The real length, at 16 kHz, of the clips of a class: those of the third are short."""
+    return 12_000 if label == 2 else CLIP_SAMPLES
+
+
 def feature_store(
-    folder: Path, view: View = SMALL_MFCC, counts: Mapping[str, int] = COUNTS, classes: tuple[str, ...] = CLASSES
+    folder: Path,
+    view: View = SMALL_MFCC,
+    counts: Mapping[str, int] = COUNTS,
+    classes: tuple[str, ...] = CLASSES,
+    clips_sha256: str = NO_CLIPS_SHA256,
 ) -> Store:
     """Write and open a store of features whose four classes can be learned."""
     spec = view_record(view)
     shards: list[Shard] = []
-    train: list[np.ndarray[Any, Any]] = []
-    for split, clips in counts.items():
+    rows: list[dict[str, Any]] = []
+    found: dict[str, Statistics] = {}
+    for split in sorted(counts, key=SPLITS.index):
         records: list[dict[str, Any]] = [
-            {"id": name, "label": label, "length": CLIP_SAMPLES, tensor_name(view): pattern(view, label, seed)}
-            for seed, (name, label) in enumerate(example_ids(split, clips), start=1000 * len(split))
+            {
+                "id": name,
+                "label": label,
+                "length": view.real_length(real_length(label)),
+                view.tensor_name: pattern(view, label, seed),
+            }
+            for seed, (name, label) in enumerate(example_ids(split, counts[split]), start=1000 * len(split))
         ]
-        train += [record[tensor_name(view)] for record in records if split == "train"]
-        shards += _write(folder, "small", split, spec, records)
+        found[split] = statistics([record[view.tensor_name] for record in records], view)
+        shards += _write(folder, "small", split, spec, records, rows)
     manifest = Manifest(
         name="small",
         version=version(view),
         definition=definition(view),
-        classes=classes,
-        task=TASK,
-        source=SOURCE,
-        parameters={},
-        code_version="1",
-        tables={},
+        archives=ARCHIVES,
+        clip_parameters={},
+        task=task_of(classes, counts, clips_sha256),
         shards=tuple(shards),
     )
-    return _finish(folder, manifest, statistics(train, view))
+    (folder / STATISTICS_FILE).write_text(statistics_json(found))
+    write_table(str(folder / CATALOG_FILE), pa.Table.from_pylist(rows, VIEW_CATALOG_SCHEMA))
+    commit(str(folder), manifest, (CATALOG_FILE, STATISTICS_FILE))
+    return open_store(folder)
 
 
-def statistics(train: list[np.ndarray[Any, Any]], view: View) -> Statistics:
-    """Of each coefficient over some clips."""
-    width = view.shape[1] if len(view.shape) == 2 else 1
-    values = np.stack(train or [np.zeros(view.shape)]).astype(np.float64).reshape(-1, width)
-    return Statistics(
-        len(train), len(values), values.mean(axis=0), values.std(axis=0), values.min(axis=0), values.max(axis=0)
-    )
+def statistics(clips: list[np.ndarray[Any, Any]], view: View) -> Statistics:
+    """Statistics of some clips; of none those of one clip of zeros, without its count."""
+    found = finish(totals_of(np.stack(clips or [np.zeros(view.shape, view.dtype)]), view))
+    return Statistics(len(clips), found.values, found.mean, found.std, found.min, found.max)
 
 
 def clip_store(folder: Path, counts: Mapping[str, int] = COUNTS) -> Store:
@@ -104,44 +141,47 @@ def clip_store(folder: Path, counts: Mapping[str, int] = COUNTS) -> Store:
         for name, label in example_ids(split, clips):
             generator = np.random.default_rng(len(records))
             audio = (generator.normal(0.0, 900.0, CLIP_SAMPLES)).astype(np.int16)
-            length = 12_000 if label == 2 else CLIP_SAMPLES
-            audio[length:] = 0
+            audio[real_length(label) :] = 0
             word, _, rest = name.partition("/")
             records.append(
-                {"audio": audio, "id": name, "length": length, "speaker": rest.partition("_")[0], "word": word}
+                {
+                    "audio": audio,
+                    "id": name,
+                    "length": real_length(label),
+                    "speaker": rest.partition("_")[0],
+                    "word": word,
+                }
             )
+    rows: list[dict[str, Any]] = []
+    shards = _write(folder, "clips", "unsplit", CLIP_RECORD, records, rows)
     manifest = Manifest(
         name="clips",
-        version="1.0.0",
+        version=CLIPS_VERSION,
         definition=None,
-        classes=(),
-        task={},
-        source=SOURCE,
-        parameters={},
-        code_version="1",
-        tables={},
-        shards=tuple(_write(folder, "clips", "unsplit", CLIP_RECORD, records)),
+        archives=ARCHIVES,
+        clip_parameters={},
+        task=None,
+        shards=tuple(shards),
     )
-    return _finish(folder, manifest, None)
+    for row in rows:
+        del row["split"]
+    write_table(str(folder / CATALOG_FILE), pa.Table.from_pylist(rows, CATALOG_SCHEMA))
+    commit(str(folder), manifest, (CATALOG_FILE,))
+    return open_store(folder)
 
 
-def _write(folder: Path, name: str, split: str, spec: RecordSpec, records: list[dict[str, Any]]) -> list[Shard]:
+def _write(
+    folder: Path, name: str, split: str, spec: RecordSpec, records: list[dict[str, Any]], rows: list[dict[str, Any]]
+) -> list[Shard]:
+    """Write the shards of a split, and add a row of the catalog for each record."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
     for number in range(_SHARDS):
-        file = f"{name}-{split}.tfrecord-{number:05d}-of-{_SHARDS:05d}"
-        with (folder / file).open("wb") as opened:
-            writer = RecordWriter(opened)
-            for record in records:
-                if hashlib.blake2b(record["id"].encode()).digest()[0] % _SHARDS == number:
-                    writer.write(spec.encode(record))
-        shards.append(Shard(file, split, writer.records, writer.bytes, writer.sha256))
+        chosen = [record for record in records if shard_index(record["id"], _SHARDS) == number]
+        with open_shard(str(folder), name, split, number, _SHARDS) as writer:
+            for position, record in enumerate(chosen):
+                writer.write(spec.encode(record))
+                known = {key: record[key] for key in ("id", "label", "length", "word", "speaker") if key in record}
+                rows.append({**known, "split": split, "shard": number, "position": position})
+        shards.append(writer.shard())
     return shards
-
-
-def _finish(folder: Path, manifest: Manifest, statistics_: Statistics | None) -> Store:
-    if statistics_ is not None:
-        (folder / "statistics.json").write_text(statistics_json({"train": statistics_}))
-    for name, text in metadata_files(manifest).items():
-        (folder / name).write_text(text)
-    return open_store(str(folder))

@@ -1,1 +1,1 @@
-"""How shards become a model and a number: the stages train and evaluate."""
+"""How features become a trained model and its predictions: the stages train and evaluate."""

@@ -1,19 +1,39 @@
-"""From a store's shards to streamed batches of (features, label), each epoch drawn from a seed of its own."""
+"""From a store's records to batches of (inputs, label) that a network can read."""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
+import keras
 import tensorflow as tf
 
-from features.errors import DataError
+from base.errors import DataError
 from features.frontend import to_float
-from features.store import Store
-from params import Fit
-from training.augment import augmentation
+from features.views import View
+from readers.store import Store
+from training.inputs import FEATURES, LENGTH
 
-Batch = tuple[tf.Tensor, tf.Tensor]
+Batch: TypeAlias = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
+"""(inputs, labels): the features alone, or a tuple of all inputs in the order of the network's; labels int64."""
+
+
+def view_of(store: Store) -> View:
+    """The view of a store of features.
+
+    Raises:
+        DataError: the store holds clips.
+    """
+    if store.view is None:
+        raise DataError(f"{store.path} holds clips, not the features of a view: give a store that `extract` made")
+    return store.view
+
+
+def input_names(network: keras.Model) -> tuple[str, ...]:
+    """The names of a network's inputs, in order: "features", and "length" where it reads that as well."""
+    return tuple(each.name for each in network.inputs)
 
 
 def clips(store: Store, split: str) -> int:
@@ -28,73 +48,58 @@ def clips(store: Store, split: str) -> int:
     return count
 
 
-def steps(store: Store, split: str, batch_size: int) -> int:
-    """Batches in one pass over a split; the last one may be smaller."""
-    return math.ceil(clips(store, split) / batch_size)
+def steps(store: Store, splits: Sequence[str], batch_size: int) -> int:
+    """Batches in one pass over some splits together; the last one may be smaller."""
+    return math.ceil(sum(clips(store, split) for split in splits) / batch_size)
 
 
-def ordered(store: Store, split: str, batch_size: int) -> tf.data.Dataset:
+def columns(store: Store, names: Sequence[str]) -> tuple[str, ...]:
+    """The fields of a record that batches with such inputs need."""
+    return (store.tensor, "label", *(("length",) if LENGTH in names else ()))
+
+
+def example(view: View, names: Sequence[str], record: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """The inputs by name, and the labels, of a batch of records.
+
+    Args:
+        view: the view of the store.
+        names: the inputs wanted.
+        record: the fields `columns` of a batch.
+
+    Returns:
+        ({"features": float32, (batch, *view.shape), int16 audio scaled to -1..1; "length": int32, (batch,)}, labels,
+        int64, (batch,)).
+    """
+    features = record[view.tensor_name]
+    inputs = {FEATURES: to_float(features) if features.dtype == tf.int16 else features}
+    if LENGTH in names:
+        inputs[LENGTH] = tf.cast(view.real_steps(record["length"]), tf.int32)
+    return inputs, record["label"]
+
+
+def arranged(names: Sequence[str], inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Batch:
+    """Inputs by name in the form that a network takes."""
+    values = tuple(inputs[name] for name in names)
+    return (values[0] if len(values) == 1 else values), labels
+
+
+def ordered(store: Store, split: str, batch_size: int, names: Sequence[str] = (FEATURES,)) -> tf.data.Dataset:
     """Each clip of a split once, in the order of the shards.
 
     Args:
         store: a finished store of one view.
         split: "train", "validation" or "test".
         batch_size: clips a batch; the last one may be smaller.
+        names: the inputs wanted.
 
     Returns:
-        A dataset of (features float32, (batch, *view.shape); label int64, (batch,)); waveforms in -1..1.
+        A dataset of batches.
 
     Raises:
         DataError: the split is missing or empty.
     """
-    records = store.dataset(split, batch_size, columns=(store.tensor, "label"))
-    counted = tf.data.experimental.assert_cardinality(steps(store, split, batch_size))
-    return records.map(functools.partial(example, store.tensor)).apply(counted)
-
-
-def training(store: Store, fit: Fit, first_epoch: int = 0) -> tf.data.Dataset:
-    """The batches of all epochs from the first one wanted to the last, one after the other.
-
-    What an epoch holds depends on its number and the seed alone, so that a run resumed at an epoch sees what it would
-    have seen without interruption.
-
-    Args:
-        store: a finished store of one view.
-        fit: batch size, shuffle buffer, augmentation, seed and number of epochs.
-        first_epoch: 0 for a new run.
-
-    Returns:
-        A dataset like that of `ordered`, `steps` batches for each epoch.
-
-    Raises:
-        DataError: the split is missing or empty, or the augmentation does not fit the view.
-    """
-    epochs = [_epoch(store, fit, epoch) for epoch in range(first_epoch, fit.epochs)]
-    batches = functools.reduce(lambda before, after: before.concatenate(after), epochs)
-    total = len(epochs) * steps(store, "train", fit.batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(1)
-
-
-def _epoch(store: Store, fit: Fit, epoch: int) -> tf.data.Dataset:
-    """One epoch: shuffled, augmented clip by clip, batched."""
-    seed = epoch_seed(fit.seed, epoch)
-    tf.random.set_seed(seed)  # shuffling and the random ops traced below take their seeds from this one
-    records = store.dataset(
-        "train", fit.batch_size, shuffle=fit.shuffle_buffer, seed=seed, columns=(store.tensor, "label")
-    )
-    examples = records.map(functools.partial(example, store.tensor))
-    change = augmentation(fit.augment, store)
-    if change is None:
-        return examples
-    return examples.unbatch().map(lambda features, label: (change(features), label)).batch(fit.batch_size)
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed of its own for each epoch, in [0, 2**31): neighbouring seeds don't share epochs."""
-    return (seed * 1_000_003 + epoch * 7_919) % 2**31
-
-
-def example(tensor: str, record: dict[str, tf.Tensor]) -> Batch:
-    """(features float32, label int64) of a batch of records; int16 audio is scaled to -1..1."""
-    features = record[tensor]
-    return (to_float(features) if features.dtype == tf.int16 else features), record["label"]
+    read = functools.partial(example, view_of(store), names)
+    arrange = functools.partial(arranged, names)
+    counted = tf.data.experimental.assert_cardinality(steps(store, (split,), batch_size))
+    records = store.dataset(split, batch_size, columns=columns(store, names))
+    return records.map(lambda record: arrange(*read(record))).apply(counted)

@@ -1,79 +1,79 @@
-"""The stage evaluate: a trained model and every test clip once, to figures, tables for plots and a report."""
+"""The stage evaluate: a trained model and every test clip once, to predictions, figures and tables for plots."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 import keras
 import numpy as np
+from pydantic.dataclasses import dataclass
 
-import command
-import params
-from features.errors import DataError
-from features.store import Store
-from features.store import open as open_store
-from features.views import View
-from params import Evaluate
+from base import command, params
+from base.errors import DataError
+from base.types import STRICT, PositiveInt
+from readers.store import Store, open_store
+from results.evaluation import Evaluation, Figures, figures, write_evaluation
+from results.model import check_fit, read_description
+from results.predictions import Predictions
 from training import dataset
-from training.artifact import HISTORY_FILE, check_fit, read_info, read_network
-from training.outputs import Predictions, write_outputs
-from training.report import REPORT_FILE, write_report
+from training.network_file import read_network
 
-_SPLITS = ("train", "validation", "test")
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Evaluate:
+    """Model to figures: how many clips are classified at once."""
+
+    batch_size: PositiveInt
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("store")
-@click.argument("clips")
 @click.argument("folder", type=click.Path(path_type=Path))
-def main(model: Path, store: str, clips: str, folder: Path) -> None:
-    """Evaluate MODEL on the test split of STORE and write figures, plots and report into FOLDER.
+def main(model: Path, store: str, folder: Path) -> None:
+    """Evaluate MODEL on the test split of STORE and write predictions, figures and tables into FOLDER.
 
-    MODEL is the folder that train wrote, STORE the features of the view that it reads, CLIPS the store of audio from
-    which the report draws its pictures.
+    MODEL is the folder that train wrote, STORE any features of its view and classes. Where STORE differs in other ways
+    from the store that the model was trained on, each difference is named.
     """
-    numbers = params.load()
-    figures = evaluate(model, open_store(store), open_store(clips), folder, numbers.evaluate, numbers.extract.views)
-    low, high = figures["accuracy_low"], figures["accuracy_high"]
+    numbers: Evaluate = params.load("evaluate", Evaluate)
+    found = evaluate(model, open_store(store), folder, numbers.batch_size)
     command.say(
-        f"{folder}: accuracy {figures['accuracy']:.1%} of {figures['clips']:,} test clips "
-        f"(95 % interval {low:.1%} to {high:.1%}), report in {folder / REPORT_FILE}"
+        f"{folder}: accuracy {found.accuracy:.1%} of {found.clips:,} test clips "
+        f"(95 % interval {found.low:.1%} to {found.high:.1%})"
     )
 
 
-def evaluate(
-    model: Path, store: Store, clips: Store, folder: Path, numbers: Evaluate, views: Mapping[str, View]
-) -> dict[str, Any]:
-    """Let a model classify every test clip once, and write what comes of it.
+def evaluate(model: Path, store: Store, folder: Path, batch_size: int) -> Figures:
+    """Let a model classify every test clip once, and write its predictions and the figures that follow.
 
     Args:
         model: folder of a finished model.
-        store: features of the view that the model reads, of the same task.
-        clips: the clips that the features were made from.
+        store: features of the model's view, labeled with its classes.
         folder: where to write.
-        numbers: batch size and size of the report.
-        views: views by name, for the report's pictures.
+        batch_size: clips at once.
 
     Returns:
         The figures of metrics.json.
 
     Raises:
-        DataError: the model is unfinished, the store does not fit it or has no test clip, or a clip has no audio.
+        DataError: the model is unfinished, the store has another view or other classes, or it has no test clip.
     """
-    info = read_info(model)
-    check_fit(info, store)
-    predictions = predict(read_network(model), store, numbers.batch_size)
-    history = read_history(model / HISTORY_FILE)
-    counts = {split: class_counts(store, split) for split in _SPLITS}
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = write_outputs(folder, predictions, counts)
-    write_report(folder, info, figures, predictions, history, counts, clips, views, numbers.worst_errors)
-    return figures
+    description = read_description(model)
+    differences = check_fit(description, store.manifest, store.path)
+    for difference in differences:
+        command.say(f"differs from the training of {description.name}: {difference}")
+    evaluation = Evaluation(
+        model=description.name,
+        store=store.name,
+        store_manifest_sha256=store.manifest.sha256,
+        differences=differences,
+        predictions=predict(read_network(model), store, batch_size),
+        counts=store.manifest.task.counts if store.manifest.task else {},
+    )
+    write_evaluation(folder, evaluation)
+    return figures(evaluation.predictions)
 
 
 def predict(network: keras.Model, store: Store, batch_size: int) -> Predictions:
@@ -82,20 +82,20 @@ def predict(network: keras.Model, store: Store, batch_size: int) -> Predictions:
     Args:
         network: from features to probabilities.
         store: features of the view that it reads.
-        batch_size: clips at once; the last batch is as small as it comes.
+        batch_size: clips at once; the last batch may be smaller.
 
     Raises:
         DataError: there is no test clip, or the shards hold other clips than the manifest says.
     """
-    expected = dataset.clips(store, "test")
+    expected, names, view = dataset.clips(store, "test"), dataset.input_names(network), dataset.view_of(store)
     ids: list[str] = []
     labels, probabilities = [], []
-    records = store.dataset("test", batch_size, columns=("id", "label", store.tensor))
-    for record in command.with_progress(records, dataset.steps(store, "test", batch_size), "batch", "evaluate"):
-        features, label = dataset.example(store.tensor, record)
+    records = store.dataset("test", batch_size, columns=("id", *dataset.columns(store, names)))
+    for record in command.with_progress(records, dataset.steps(store, ("test",), batch_size), "batch", "evaluate"):
+        inputs, label = dataset.arranged(names, *dataset.example(view, names, record))
         ids += [name.decode() for name in record["id"].numpy()]
         labels.append(label.numpy())
-        probabilities.append(network.predict_on_batch(features))
+        probabilities.append(network.predict_on_batch(inputs))
     if len(ids) != expected or len(set(ids)) != expected:
         raise DataError(
             f"{store.path}: the test shards hold {len(ids)} clips, {len(set(ids))} of them distinct, but its manifest "
@@ -108,29 +108,6 @@ def predict(network: keras.Model, store: Store, batch_size: int) -> Predictions:
         probabilities=np.concatenate(probabilities)[order].astype(np.float32),
         classes=store.classes,
     )
-
-
-def class_counts(store: Store, split: str) -> list[int]:
-    """Clips of each class in a split, in order of label."""
-    total = np.zeros(len(store.classes), np.int64)
-    if split in store.splits:
-        for record in store.dataset(split, 4096, columns=("label",)):
-            total += np.bincount(record["label"].numpy(), minlength=len(total))
-    counts: list[int] = total.tolist()
-    return counts
-
-
-def read_history(path: Path) -> list[dict[str, str]]:
-    """The rows of a model's history.csv.
-
-    Raises:
-        DataError: there is none.
-    """
-    try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; train again") from error
 
 
 if __name__ == "__main__":

@@ -1,34 +1,46 @@
-"""The networks that can be trained, by name: each is a function that returns a keras.Model."""
+"""The networks that can be trained: each other file of this folder is one, found by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+import importlib
+import pkgutil
+from typing import Any, Protocol, cast
 
 import keras
 
-from features.errors import DataError
-from features.store import Store
-from training.models.cnn import cnn
-
-MODELS: Final[dict[str, Callable[..., keras.Model]]] = {"cnn": cnn}
-"""Name in params.yaml → function of (store, the model's section of `train`)."""
+from base.errors import DataError
+from training.inputs import Inputs
 
 
-def build(name: str, store: Store, numbers: Any) -> keras.Model:
-    """Make an untrained model for the features of a store.
+class Network(Protocol):
+    """What a file of this folder holds."""
 
-    Args:
-        name: a key of `MODELS`.
-        store: a finished store of one view; shape, classes and statistics come from it.
-        numbers: the section of that name in `train` of params.yaml.
+    Numbers: type[Any]
+    """A strict frozen dataclass of the network's own numbers; params.yaml gives each under the model's name."""
 
-    Returns:
-        A model from features, float32, (batch, *view.shape), to probabilities, float32, (batch, classes).
+    def build(self, inputs: Inputs, numbers: Any) -> keras.Model:
+        """Make an untrained network.
+
+        Args:
+            inputs: what it is built from.
+            numbers: its own numbers, an instance of `Numbers`.
+
+        Returns:
+            A model from the input "features", and "length" where it wants that as well (see `training.inputs`), to
+            class probabilities, float32, (batch, classes).
+
+        Raises:
+            DataError: it can't read such features.
+        """
+
+
+def find(name: str) -> Network:
+    """The network of a name.
 
     Raises:
-        DataError: there is no such model, or it can't read such features.
+        DataError: there is none.
     """
-    if name not in MODELS:
-        raise DataError(f"there is no model {name!r}; the models are {', '.join(sorted(MODELS))}")
-    return MODELS[name](store, numbers)
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if name not in names:
+        raise DataError(f"there is no network {name!r}; training/models has {', '.join(names)}")
+    return cast(Network, importlib.import_module(f"{__name__}.{name}"))

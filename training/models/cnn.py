@@ -1,37 +1,56 @@
-"""The convolutional network on spectral features, after Sainath and Parada (2015), wider and with larger kernels."""
+"""A convolutional network on spectral features, in the spirit of Sainath and Parada (2015)."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import keras
-import numpy as np
 from keras import layers
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-from features.errors import DataError
-from features.statistics import Statistics
-from features.store import Store
-from params import Cnn
+from base.errors import DataError
+from base.types import STRICT, PositiveInt
+from training.inputs import FEATURES, Inputs, plane
+from training.normalization import normalization
 
 
-def cnn(store: Store, numbers: Cnn) -> keras.Model:
-    """Convolutions with 2x2 max-pooling after each, then dense layers and a softmax.
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Numbers:
+    """Maps of each convolution, the side of their square kernels, units of each dense layer, and the dropout rate."""
 
-    The block order is that of "Convolutional Neural Networks for Small-footprint Keyword Spotting" (Sainath and Parada,
-    Interspeech 2015), with square kernels.
+    filters: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    kernel_size: PositiveInt
+    dense_units: tuple[PositiveInt, ...]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+def build(inputs: Inputs, numbers: Numbers) -> keras.Model:
+    """Convolutions, each followed by 2×2 max-pooling, then dense layers and a softmax.
+
+    By default two 7×7 convolutions (56 and 112 maps) and two dense layers. "Convolutional Neural Networks for
+    Small-footprint Keyword Spotting" (Sainath and Parada, Interspeech 2015) has larger kernels in time, pools once and
+    in frequency only, and puts a low-rank layer before the dense ones.
 
     Args:
-        store: store of a two-dimensional view; gives shape, classes, and the mean and deviation of each coefficient.
-        numbers: filters, kernel size, dense units and dropout.
+        inputs: of a two-dimensional view, (frames, coefficients).
+        numbers: the sizes.
 
     Returns:
-        A model from features, float32, (batch, frames, coefficients), un-normalised, to probabilities, float32,
+        A model from features, float32, (batch, frames, coefficients), un-normalized, to probabilities, float32,
         (batch, classes).
 
     Raises:
-        DataError: the view is not two-dimensional, or too small for so many poolings.
+        DataError: the features are not two-dimensional, or too small to be pooled so often.
     """
-    shape = _plane(store, poolings=len(numbers.filters))
-    inputs = keras.Input(shape, name="features")
-    x = normalization(store.statistics())(inputs)
+    shape, poolings = plane(inputs, "cnn"), len(numbers.filters)
+    if min(shape) < 2**poolings:
+        raise DataError(
+            f"cnn: {poolings} filters mean as many poolings by 2, which leave nothing of features of shape {shape}: "
+            "use fewer filters"
+        )
+    features = keras.Input(shape, name=FEATURES)
+    x = normalization(inputs.statistics)(features)
     x = layers.Reshape((*shape, 1), name="image")(x)
     for number, filters in enumerate(numbers.filters, start=1):
         convolution = layers.Conv2D(
@@ -43,37 +62,5 @@ def cnn(store: Store, numbers: Cnn) -> keras.Model:
     for number, units in enumerate(numbers.dense_units, start=1):
         x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
     x = layers.Dropout(numbers.dropout, name="dropout_after")(x)
-    outputs = layers.Dense(len(store.classes), activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(inputs, outputs, name="cnn")
-
-
-def normalization(statistics: Statistics) -> layers.Layer:
-    """A layer that takes each coefficient (last axis) to mean 0, and all together to deviation 1, over the train split.
-
-    One scale for all keeps the distances between spectra: MFCCs are a rotation of the log-mel bands, and a scale for
-    each would make the high coefficients, mostly noise, as loud as the low ones.
-
-    Args:
-        statistics: of the train split.
-    """
-    variance = float(np.mean(np.square(statistics.std))) or 1.0
-    variances = np.full_like(statistics.mean, variance)
-    return layers.Normalization(
-        axis=-1, mean=statistics.mean, variance=variances, dtype="float32", name="normalization"
-    )
-
-
-def _plane(store: Store, poolings: int) -> tuple[int, int]:
-    """The view's (frames, coefficients)."""
-    shape = () if store.view is None else store.view.shape
-    if len(shape) != 2:
-        kind = "clips" if store.view is None else f"the view {store.view.kind}"
-        raise DataError(
-            f"cnn reads two-dimensional features, but {store.path} holds {kind} of shape {shape or (16000,)}: "
-            "give it a store of mfcc, logmel or spectrogram"
-        )
-    if min(shape) < 2**poolings:
-        raise DataError(
-            f"train.cnn.filters: {poolings} poolings by 2 leave nothing of features of shape {shape}: use fewer filters"
-        )
-    return shape[0], shape[1]
+    probabilities = layers.Dense(len(inputs.classes), activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(features, probabilities, name="cnn")

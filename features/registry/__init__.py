@@ -1,1 +1,0 @@
-"""What is asked about stores: what there is, whether it holds, and how two of them differ."""

@@ -1,0 +1,49 @@
+"""corpus.json, which says what archives a raw folder holds: `corpus` writes it, `ingest` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from base import files
+from base.errors import DataError
+from base.types import STRICT
+from stores.lineage import Archive
+
+CORPUS_FILE: Final = "corpus.json"
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Corpus:
+    archives: tuple[Archive, ...]
+
+
+def write_corpus(raw: str, archives: Sequence[Archive]) -> None:
+    """Write corpus.json, which marks a raw folder as complete."""
+    text = files.to_json({"archives": [asdict(archive) for archive in archives]})
+    files.write_text(files.join(raw, CORPUS_FILE), text)
+
+
+def read_corpus(raw: str) -> tuple[Archive, ...]:
+    """The archives of a raw folder.
+
+    Raises:
+        DataError: there is no corpus.json, it does not describe archives, or one of them is missing.
+    """
+    place, again = files.join(raw, CORPUS_FILE), f"run `python -m pipelines.corpus {raw}` again"
+    if not files.is_file(place):
+        raise DataError(f"{place} is missing: run `python -m pipelines.corpus {raw}` first")
+    try:
+        archives = TypeAdapter(_Corpus).validate_json(files.read_bytes(place)).archives
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise DataError(f"{place} does not describe archives ({error}): {again}") from error
+    if not archives:
+        raise DataError(f"{place} describes no archive: {again}")
+    for archive in archives:
+        if not files.is_file(files.join(raw, archive.file)):
+            raise DataError(f"{files.join(raw, archive.file)} is missing: {again}")
+    return archives

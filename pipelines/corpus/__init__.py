@@ -1,0 +1,1 @@
+"""The stage `corpus`: the raw archive, synthesized, downloaded or local."""

@@ -1,0 +1,1 @@
+"""The stage `ingest`: raw archives to a store of one-second clips."""

@@ -1,0 +1,63 @@
+"""Unsorted intermediate files between reading an archive and writing shards: entries indexed without loading them.
+
+An entry is the CRC-32C of what follows the lengths, the two lengths (each 4 bytes, little-endian), a JSON header and
+data.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import google_crc32c
+
+from base.errors import DataError
+
+_PREFIX: Final = struct.Struct("<III")
+
+
+def name(archive: int, shard: int) -> str:
+    """Name of the file that holds a shard's part of an archive, both by their numbers."""
+    return f"spill-{archive:05d}-{shard:05d}"
+
+
+class Entry(NamedTuple):
+    """Where an entry stands in its file."""
+
+    header: dict[str, Any]
+    offset: int
+
+
+def append(file: BinaryIO, header: dict[str, Any], data: bytes = b"") -> None:
+    """Add an entry at the end of a file."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    crc = google_crc32c.extend(google_crc32c.value(text), data)
+    file.write(_PREFIX.pack(crc, len(text), len(data)))
+    file.write(text)
+    file.write(data)
+
+
+def index(file: BinaryIO) -> Iterator[Entry]:
+    """The entries of a file in order, their data passed over."""
+    offset = 0
+    while prefix := file.read(_PREFIX.size):
+        _, header_bytes, data_bytes = _PREFIX.unpack(prefix)
+        yield Entry(json.loads(file.read(header_bytes)), offset)
+        offset += _PREFIX.size + header_bytes + data_bytes
+        file.seek(offset)
+
+
+def read_data(file: BinaryIO, offset: int) -> bytes:
+    """The data of the entry at an offset.
+
+    Raises:
+        DataError: the entry does not match its checksum.
+    """
+    file.seek(offset)
+    crc, header_bytes, data_bytes = _PREFIX.unpack(file.read(_PREFIX.size))
+    content = file.read(header_bytes + data_bytes)
+    if google_crc32c.value(content) != crc:
+        raise DataError(f"an intermediate file is damaged at byte {offset}: run the stage again")
+    return content[header_bytes:]

@@ -1,0 +1,54 @@
+"""The section `select` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from base.types import STRICT, Name, Seed
+from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
+from stores.lineage import SampleSize, SplitRule
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Classes:
+    """The classes to tell apart: some words or "all", and whether silence and the other words are classes too."""
+
+    words: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    silence: bool
+    unknown: bool
+
+    @model_validator(mode="after")
+    def _words_are_distinct(self) -> Classes:
+        if isinstance(self.words, tuple) and len(set(self.words)) != len(self.words):
+            raise ValueError(f"words {self.words} name a word twice")
+        if reserved := {SILENCE_CLASS, UNKNOWN_CLASS} & set(self.words):
+            raise ValueError(f"words name {', '.join(sorted(reserved))}: say silence: true or unknown: true instead")
+        if self.words == "all" and self.unknown:
+            raise ValueError('unknown must be false where words is "all"')
+        return self
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Select:
+    """Clips to task: classes, split, and how many unknown words and silences are sampled per split."""
+
+    task: Name
+    tasks: dict[Name, Classes]
+    split: SplitRule
+    unknown: SampleSize
+    silence: SampleSize
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _task_is_declared(self) -> Select:
+        if self.task not in self.tasks:
+            raise ValueError(f"task {self.task!r} is not among tasks: {', '.join(sorted(self.tasks))}")
+        return self
+
+    @property
+    def classes(self) -> Classes:
+        """The classes of the task."""
+        return self.tasks[self.task]

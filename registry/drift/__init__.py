@@ -1,0 +1,1 @@
+"""Skew between the splits of a store, and drift between two stores."""

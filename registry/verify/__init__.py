@@ -1,0 +1,1 @@
+"""Checks all that a store says about itself against what is in its files."""

@@ -1,0 +1,1 @@
+"""What lies on disk between the rooms: records, shards, tables and the manifest that commits them."""

@@ -1,0 +1,75 @@
+"""Where the clips of a store come from and how a task chose them: typed from corpus.json to the manifest and back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from base.types import STRICT, Fraction, PositiveInt
+
+ArchiveRole: TypeAlias = Literal["main", "test"]
+"""What an archive is for: its own clips, or the silence and the unknown words of the official test split."""
+
+SampleSize = Literal["mean"] | Annotated[int, Field(ge=0)] | Fraction
+"""Clips to sample per split: "mean" of the task's words, a number (int), or a fraction of their clips (float)."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Archive:
+    """A raw archive, as corpus.json and manifests describe it.
+
+    Attributes:
+        file: its file name.
+        role: what it is for.
+        bytes: its size.
+        sha256: SHA-256 (hex) of the file.
+        source: "synthetic", the name of an official release, or "local".
+        license: of its content, or None if unknown.
+    """
+
+    file: str
+    role: ArchiveRole
+    bytes: int
+    sha256: str
+    source: str
+    license: str | None
+
+
+@dataclass(frozen=True, config=STRICT)
+class SplitRule:
+    """How clips are divided: the official division, or a salted hash of the speaker with any ratio of the splits.
+
+    The ratio, train : validation : test, also divides the time of each background recording, under both methods.
+    """
+
+    method: Literal["official", "speaker"]
+    ratio: tuple[PositiveInt, PositiveInt, PositiveInt]
+    salt: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class Task:
+    """How clips were chosen, labeled and split; a selection holds it, and the manifest of each view made from it.
+
+    Attributes:
+        name: its name in params.yaml.
+        classes: class names in order of label.
+        split: the rule of the division.
+        unknown, silence: how many clips were asked for.
+        test_silence: where the silence of the test split comes from.
+        seed: of the samples.
+        counts: split → class → clips selected.
+        clips_manifest_sha256: SHA-256 (hex) of the manifest of the store of clips.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    split: SplitRule
+    unknown: SampleSize
+    silence: SampleSize
+    test_silence: str
+    seed: int
+    counts: dict[str, dict[str, int]]
+    clips_manifest_sha256: str

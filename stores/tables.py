@@ -1,0 +1,72 @@
+"""Parquet tables that equal content gives equal bytes, written whole and read with their checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from base import files
+from base.errors import DataError
+
+
+def write_table(path: str, table: pa.Table) -> None:
+    """Publish a table as a Parquet file of one row group."""
+    with files.published(path, concurrent=True) as file:
+        pq.write_table(table, file, row_group_size=max(table.num_rows, 1), write_page_checksum=True)
+
+
+def concatenate_tables(path: str, parts: Sequence[str], schema: pa.Schema) -> None:
+    """Publish one Parquet file with one row group for each part, reading one part at a time.
+
+    Args:
+        path: the file to write.
+        parts: Parquet files of that schema, in order.
+        schema: the schema, with the file's metadata.
+    """
+    write_row_groups(path, (read_table(part) for part in parts), schema)
+
+
+def write_row_groups(path: str, tables: Iterator[pa.Table], schema: pa.Schema) -> None:
+    """Publish one Parquet file with one row group for each table, empty ones too, holding one table at a time."""
+    with (
+        files.published(path, concurrent=True) as file,
+        pq.ParquetWriter(file, schema, write_page_checksum=True) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table.cast(schema), row_group_size=max(table.num_rows, 1))
+
+
+def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole table, or some of its columns.
+
+    Raises:
+        DataError: it is missing, no Parquet file, damaged, or lacks a column.
+    """
+    with open_table(path) as file:
+        names = file.schema_arrow.names
+        if absent := set(columns or ()) - set(names):
+            raise DataError(f"{path} has no column {', '.join(sorted(absent))}: make it again")
+        # without threads, which more often abort a process that has read a Python file
+        return file.read(list(columns or names), use_threads=False)
+
+
+@contextmanager
+def open_table(path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file.
+
+    Raises:
+        DataError: it is missing, no Parquet file or damaged; in the block too, where a part of it can't be read.
+    """
+    if not files.is_file(path):
+        raise DataError(f"{path} is missing: run the stage that makes it")
+    try:
+        # a local file is Arrow's own: one of Python may abort the process at its end (apache/arrow#50482)
+        with files.open_for_reading(path) if files.is_remote(path) else pa.OSFile(path) as file:
+            yield pq.ParquetFile(file, page_checksum_verification=True)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowIndexError) as error:
+        raise DataError(f"{path} is not the Parquet file expected or damaged ({error}): make it again") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error}): make it again") from error

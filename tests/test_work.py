@@ -1,0 +1,142 @@
+"""The map over shards, run on lists: each item once, failures kept, and the output in place only when it is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+from base import files
+from base.errors import DataError
+from pipelines.engine.work import Commit, ShardMap, Step, Work, begin_file, begin_store, finish, is_committed
+
+
+@dataclass(frozen=True)
+class Squared:
+    """Report on a number."""
+
+    index: int
+    square: int
+
+
+class Square(Step[int, Squared]):
+    """Writes the square of a number into a file, and an entry into a log each time that it does so."""
+
+    name = "square"
+    report = Squared
+
+    def __init__(self, log: Path, bad: tuple[int, ...] = ()) -> None:
+        self._log, self._bad = log, bad
+
+    def index(self, item: int) -> int:
+        return item
+
+    def holds(self, report: Squared, work: Work) -> bool:
+        return files.is_file(work.path(f"part-{report.index}"))
+
+    def run(self, item: int, work: Work) -> Squared:
+        if item in self._bad:
+            raise DataError(f"{item} can't be squared")
+        with self._log.open("a") as log:
+            log.write(f"{item}\n")
+        files.write_text(work.path(f"part-{item}"), str(item**2))
+        return Squared(item, item**2)
+
+
+def add_up(reports: list[Squared], work: Work) -> None:
+    """The squares, one a line, in order of index."""
+    if any(report.square == 36 for report in reports):
+        raise DataError("36 is too much")
+    files.write_text(work.staged, "".join(f"{report.square}\n" for report in reports))
+
+
+def run(work: Work, items: range, step: Square) -> None:
+    """The whole stage, on a list."""
+    if not is_committed(work):
+        with beam.Pipeline("FnApiRunner") as pipeline:
+            _ = pipeline | beam.Create(items) | ShardMap(work, step) | Commit(work, len(items), add_up)
+    finish(work)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log"
+    path.touch()
+    return path
+
+
+def squared(log: Path) -> list[int]:
+    return sorted(int(line) for line in log.read_text().splitlines())
+
+
+@pytest.fixture(params=["local", "memory"])
+def out(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    folder = str(tmp_path / "run[1]") if request.param == "local" else f"memory://{tmp_path.name}/run[1]"
+    return files.join(folder, "out.txt")
+
+
+def test_a_map_alone_gives_the_reports_of_a_list(log: Path, out: str) -> None:
+    reports: Any = [3, 1] | ShardMap(begin_file(out, {}), Square(log))
+    assert sorted(reports, key=lambda report: report.index) == [Squared(1, 1), Squared(3, 9)]
+
+
+def test_the_output_has_all_reports_in_order_and_no_work_is_left(log: Path, out: str) -> None:
+    run(begin_file(out, {}), range(4), Square(log))
+    assert files.read_text(out) == "0\n1\n4\n9\n"
+    assert files.names(out.rpartition("/")[0]) == ["out.txt"]
+
+
+def test_what_was_finished_is_not_done_again_and_what_is_gone_is(log: Path, out: str) -> None:
+    with pytest.raises(DataError, match="2 can't be squared"):
+        run(begin_file(out, {}), range(4), Square(log, bad=(2, 3)))
+    assert squared(log) == [0, 1] and not files.exists(out)
+    work = begin_file(out, {})
+    files.remove(work.path("part-1"))
+    run(work, range(4), Square(log))
+    assert squared(log) == [0, 1, 1, 2, 3] and files.read_text(out) == "0\n1\n4\n9\n"
+
+
+def test_work_of_another_plan_is_not_taken_for_finished(log: Path, out: str) -> None:
+    with pytest.raises(DataError):
+        run(begin_file(out, {"shards": 3}), range(4), Square(log, bad=(3,)))
+    work = begin_file(out, {"shards": 4})
+    assert files.names(work.home) == [work.folder.rpartition("/")[2]]
+    run(work, range(4), Square(log))
+    assert squared(log) == [0, 0, 1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("bad", [(5,), (6,)])
+def test_a_failure_keeps_the_output_before(bad: tuple[int, ...], log: Path, out: str) -> None:
+    """5 fails on its own; without it the sum of all fails, since 36 is among them."""
+    files.write_text(out, "of a run before")
+    with pytest.raises(DataError, match="5 can't be squared" if bad == (5,) else "36 is too much"):
+        run(begin_file(out, {}), range(7), Square(log, bad=() if bad == (6,) else bad))
+    assert files.read_text(out) == "of a run before"
+
+
+def test_a_run_that_died_before_its_output_took_its_place_only_moves_it(log: Path, out: str) -> None:
+    work = begin_file(out, {})
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        _ = pipeline | beam.Create(range(3)) | ShardMap(work, Square(log))
+    add_up([Squared(index, index**2) for index in range(3)], work)
+    files.write_text(work.path("committed.json"), "{}")
+    work = begin_file(out, {})
+    assert is_committed(work)
+    finish(work)
+    assert files.read_text(out) == "0\n1\n4\n" and squared(log) == [0, 1, 2]
+
+
+def test_a_pipeline_that_ended_early_says_so(out: str) -> None:
+    with pytest.raises(DataError, match=r"ended without .*out\.txt: run the same command again"):
+        finish(begin_file(out, {}))
+
+
+def test_outputs_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file, expected the name of a folder"):
+        begin_store(str(tmp_path / "file"), {})
+    with pytest.raises(DataError, match="is a folder, expected the name of the file"):
+        begin_file(str(tmp_path), {})

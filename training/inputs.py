@@ -1,0 +1,52 @@
+"""What a network is built from: shapes, classes and statistics, without a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from base.errors import DataError
+from features.statistics import Statistics
+
+FEATURES: Final = "features"
+"""Name of the input that every network has: the view's tensor, float32, (batch, *shape), un-normalized."""
+
+LENGTH: Final = "length"
+"""Name of an input that a network may have: steps of the first axis before the padding, int32, (batch,)."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network may know of the features that it is to read.
+
+    Attributes:
+        kind: of the view, such as "mfcc".
+        shape: of one clip's features: (steps,) or (steps, coefficients).
+        step_ms: time per step of the first axis.
+        classes: class names in order of label.
+        statistics: of each coefficient, over the splits that are fitted.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    step_ms: float
+    classes: tuple[str, ...]
+    statistics: Statistics
+
+
+def plane(inputs: Inputs, network: str) -> tuple[int, int]:
+    """The (frames, coefficients) of two-dimensional features.
+
+    Args:
+        inputs: what the network is built from.
+        network: its name, for the error.
+
+    Raises:
+        DataError: the features are not two-dimensional.
+    """
+    if len(inputs.shape) != 2:
+        raise DataError(
+            f"{network} reads two-dimensional features, but the view {inputs.kind} has shape {inputs.shape}: "
+            "give it a view of kind mfcc, logmel or spectrogram"
+        )
+    return inputs.shape[0], inputs.shape[1]
