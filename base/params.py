@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -50,7 +51,7 @@ def check(content: Any, section: str, kind: type[T], path: Path = PARAMS_FILE) -
     try:
         checked: T = TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
-        problems = "; ".join(_explain(section, problem) for problem in error.errors())
+        problems = "; ".join(_explain(section, content, problem) for problem in error.errors())
         raise DataError(f"{path}: {problems}") from error
     return checked
 
@@ -92,8 +93,8 @@ def part_of(content: Any, section: str, path: Path = PARAMS_FILE) -> Any:
     return place
 
 
-def _explain(section: str, problem: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in (section, *problem["loc"]))
+def _explain(section: str, content: Any, problem: ErrorDetails) -> str:
+    place = ".".join([section, *_keys(content, problem)])
     match problem["type"]:
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return f"{place} is missing: add it"
@@ -103,3 +104,14 @@ def _explain(section: str, problem: ErrorDetails) -> str:
             return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
         case _:
             return f"{place}: got {problem['input']!r}, {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _keys(content: Any, problem: ErrorDetails) -> Iterator[str]:
+    """The keys that lead to a problem; pydantic also names the member of a union that it tried."""
+    place = content
+    for part in problem["loc"]:
+        if part in (place if isinstance(place, dict) else range(len(place)) if isinstance(place, list) else ()):
+            yield str(part)
+            place = place[part]
+        elif part == problem["loc"][-1] and "missing" in problem["type"]:
+            yield str(part)

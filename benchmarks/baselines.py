@@ -24,6 +24,7 @@ import numpy.typing as npt
 import soundfile
 
 from base import command, params
+from base.errors import DataError
 from benchmarks.measure import WORK_SECONDS_FILE
 from features.views import (
     CLIP_SAMPLES,
@@ -67,8 +68,10 @@ def compute(samples: Floats, view: View) -> Floats:
     """A view by librosa, of the view's shape.
 
     Raises:
-        KeyError: there is no function for this kind of view.
+        DataError: there is no function for this kind of view.
     """
+    if type(view) not in _FUNCTIONS:
+        raise DataError(f"librosa has no counterpart here for views of kind {view.kind}: measure another view")
     return _FUNCTIONS[type(view)](samples, view)
 
 

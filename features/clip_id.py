@@ -17,6 +17,7 @@ from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 MEANING: Final = "word/speaker_nohash_index, as in the archive"
 """What an id is, for the descriptions of tables and records."""
 
+_CORPUS: Final = re.compile(r"[a-z0-9-]*")
 _UTTERANCE: Final = re.compile(r"(?P<word>[^/]+)/(?P<speaker>[^/_]+)_nohash_\d+")
 _READY_UNKNOWN: Final = re.compile(rf"{UNKNOWN_CLASS}/(?P<word>[^/_]+)_(?P<speaker>[^/_]+)_nohash_\d+")
 _SILENCE: Final = re.compile(rf"{SILENCE_CLASS}/(?:(?P<recording>.+)_(?P<start>\d{{8,}})|.*)")
@@ -46,8 +47,13 @@ def of_corpus(name: str, corpus: str) -> str:
 
     Args:
         name: as the corpus has it.
-        corpus: name of the corpus, "" for Speech Commands.
+        corpus: name of the corpus, of a-z, 0-9 and -; "" for Speech Commands.
+
+    Raises:
+        ValueError: the corpus has a name that would keep its ids from being read.
     """
+    if not _CORPUS.fullmatch(corpus):
+        raise ValueError(f"corpus {corpus!r}, expected a name of a-z, 0-9 and -")
     return f"{name}@{corpus}" if corpus else name
 
 

@@ -196,7 +196,7 @@ def page_of(
         errors=confusion.clips - confusion.correct,
         silence_clips=len(predictions.silence_ids),
         silence_origin=silence_origin(predictions.silence_ids),
-        shown_views=" and ".join(["the waveform", *(view.title for view in views)]),
+        shown_views=", ".join(["waveform", *(view.title for view in views[:-1])]) + f" and {views[-1].title}",
         hides_level=any(view.first_is_level for view in views),
         gallery=cards(predictions, examples, loaded, views, whole=True),
         worst=cards(predictions, errors, loaded, views[:1], whole=False),
@@ -272,7 +272,7 @@ def cards(
         places: of the clips among the predictions.
         clips: the clips by id.
         views: those to draw, at least one.
-        whole: whether pictures show the waveform and all views with axes, or the first view alone, small.
+        whole: whether pictures show the waveform and all views with axes, or the last view alone, small.
     """
     chosen = [clips[predictions.ids[place]] for place in places]
     if not chosen:
@@ -284,7 +284,7 @@ def cards(
             predictions,
             place,
             clip,
-            charts.clip_row(clip.samples, clip.length, features, views) if whole else charts.thumbnail(features[0]),
+            charts.clip_row(clip.samples, clip.length, features, views) if whole else charts.thumbnail(features[-1]),
         )
         for place, clip, features in zip(places, chosen, seen, strict=True)
     ]

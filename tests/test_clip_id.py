@@ -54,6 +54,12 @@ def test_equal_names_in_two_corpora_are_two_clips_of_two_speakers(
     assert (clip_id.parse(ids[0]).speaker == clip_id.parse(ids[1]).speaker) == (one == other)
 
 
+@pytest.mark.parametrize("corpus", ["spoken_digits", "a/b", "A", "x@y"])
+def test_a_corpus_whose_ids_could_not_be_read_is_refused(corpus: str) -> None:
+    with pytest.raises(ValueError, match="expected a name of a-z, 0-9 and -"):
+        clip_id.of_corpus("george", corpus)
+
+
 def test_no_other_file_knows_how_an_id_is_written() -> None:
     """Layouts know how paths are written, and the synthetic corpus writes such paths."""
     allowed = {"features/clip_id.py", "pipelines/layouts/speech_commands.py", "pipelines/corpus/synthesis.py"}

@@ -235,7 +235,8 @@ def test_a_damaged_clip_shard_ends_the_process_with_one_line_and_code_1(folder: 
     shard = open_store(str(folder / "clips")).manifest.shards[0]
     path = folder / "clips" / shard.file
     path.write_bytes(path.read_bytes()[:-7])
-    assert_refused(run_stage(folder, "extract", *ARGUMENTS, ONE_WORKER), f"clips/{shard.file} ends inside the record")
+    outcome = run_stage(folder, "extract", *ARGUMENTS, ONE_WORKER)
+    assert_refused(outcome, f"clips/{shard.file} is damaged at byte ", "the file ends inside the record")
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "no selection", "a flipped bit"])

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Call
@@ -160,6 +161,19 @@ def test_a_split_that_ends_up_empty_is_named(tmp_path: Path, call: Call) -> None
     outcome = call(tmp_path, "select", "clips", "selection.parquet")
     assert_refused(outcome, "task 'small' leaves validation, test without a clip under split.method official")
     assert not (tmp_path / "selection.parquet").exists()
+
+
+def test_a_corpus_without_an_official_split_says_what_to_set(folder: Path, call: Call) -> None:
+    catalog = pq.read_table(folder / "clips" / "catalog.parquet")
+    nowhere = pa.array([None] * len(catalog), pa.string())
+    catalog = catalog.set_column(catalog.schema.get_field_index("split"), "split", nowhere)
+    pq.write_table(catalog, folder / "clips" / "catalog.parquet", row_group_size=40)
+    assert_refused(
+        call(folder, "select", "clips", "selection.parquet"),
+        "the corpus has no official split: set select.split.method to speaker in params.yaml",
+    )
+    write_parameters(folder, select__split__method="speaker", select__split__ratio=[1, 1, 1])
+    assert call(folder, "select", "clips", "selection.parquet").code == 0
 
 
 def test_a_class_without_a_clip_in_a_split_is_warned_of(folder: Path, call: Call) -> None:

@@ -196,7 +196,7 @@ def test_damage_is_named_by_file_and_byte_also_from_a_worker(tmp_path: Path) -> 
     content[100] ^= 1
     (tmp_path / name).write_bytes(content)
     for workers in (0, 1):
-        with pytest.raises(DataError, match=f"{name} is damaged: the record at byte 0 does not match"):
+        with pytest.raises(DataError, match=f"{name} is damaged at byte 0: the data does not match its checksum"):
             ids(store.torch("train", 1), workers)
 
 

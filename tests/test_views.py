@@ -239,7 +239,7 @@ def test_a_view_that_cannot_be_is_refused_in_one_sentence(mistake: str) -> None:
     name, changes, expected = MISTAKES[mistake]
     declared = {key: value for key, value in {**DECLARED[name], **changes}.items() if value is not None}
     with pytest.raises(DataError) as caught:
-        params.check(declared, "extract.views", View, Path("params.yaml"))
+        params.check({name: declared}, "extract.views", dict[str, View], Path("params.yaml"))
     message = str(caught.value)
     assert message.startswith("params.yaml: extract.views") and expected in message and "\n" not in message
     with pytest.raises(ValueError):

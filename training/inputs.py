@@ -47,6 +47,6 @@ def plane(inputs: Inputs, network: str) -> tuple[int, int]:
     if len(inputs.shape) != 2:
         raise DataError(
             f"{network} reads two-dimensional features, but the view {inputs.kind} has shape {inputs.shape}: "
-            "give it a view of kind mfcc, logmel or spectrogram"
+            "give it a view whose features are frames of coefficients"
         )
     return inputs.shape[0], inputs.shape[1]

@@ -101,7 +101,10 @@ class Scatter(Step[Numbered, Scattered]):
                     first_names.append(member.name)
             if not clips:
                 begins = ", ".join(first_names) or "nothing"
-                raise DataError(f"{archive.file} has no clip named {layout.expected}; it begins with: {begins}")
+                raise DataError(
+                    f"{archive.file} has no clip named {layout.expected}; it begins with: {begins}; "
+                    f"ingest.layout is {config.layout}, the layouts are {', '.join(layouts.names())}"
+                )
         return Scattered(item.index, archive.file, listed)
 
 

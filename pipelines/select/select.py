@@ -71,12 +71,14 @@ class Found:
         index: its number.
         words: the words spoken in it, and silence.
         test_archive: whether it has a clip of an official test archive.
+        official: whether it has a clip with an official split.
         counts: its candidates.
     """
 
     index: int
     words: tuple[str, ...]
     test_archive: bool
+    official: bool
     counts: tuple[Counted, ...]
 
 
@@ -111,6 +113,7 @@ class FindCandidates(Step[int, Found]):
             item,
             tuple(sorted({row["word"] for row in rows})),
             any(row["recording"] is None and clip_id.parse(row["id"]).ready for row in rows),
+            any(row["split"] is not None for row in rows),
             tuple(Counted(*key, clips) for key, clips in sorted(counts.items())),
         )
 
@@ -137,6 +140,8 @@ class MakeSelection:
         classes = task_classes(self.select.classes, corpus_words)
         words = [name for name in classes if name not in (SILENCE_CLASS, UNKNOWN_CLASS)]
         check_words(self.select, words, corpus_words)
+        if self.select.split.method == "official" and not any(each.official for each in found):
+            raise DataError("the corpus has no official split: set select.split.method to speaker in params.yaml")
         test_archive = any(each.test_archive for each in found)
         counts = count(found, test_archive)
         sizes = sample_sizes(self.select, counts, words)
@@ -193,7 +198,7 @@ def check_splits(select: Select, chosen: Mapping[str, Mapping[str, int]]) -> Non
     if empty := [split for split, counts in chosen.items() if not sum(counts.values())]:
         raise DataError(
             f"task {select.task!r} leaves {', '.join(empty)} without a clip under split.method {select.split.method}: "
-            "take another task, ratio or corpus"
+            "take another task, ratio, salt or corpus"
         )
 
 

@@ -17,19 +17,17 @@ from base import command, files, params
 from base.errors import DataError
 from readers.store import open_store
 from registry.commands.output import json_option, show_json, show_table
-from registry.drift.comparison import REFERENCE_SPLIT, Verdict, comparable, drift, metrics, skew
+from registry.drift.comparison import REFERENCE_SPLIT, Verdict, comparable, drift, skew
 from registry.drift.measures import Thresholds, Validate
 from registry.drift.profile import Profile, profile
 
-METRICS_FILE: Final = "metrics.json"
-MEASURES_FILE: Final = "measures.csv"
 _HEADERS: Final = ("split", "clips", "against", "clips", "measure", "at", "value", "threshold", "by chance", "ok")
 
 
 @click.command()
 @click.argument("store")
 @click.option("--against", help="Another store, a folder of stores, or what --json printed of one.")
-@click.option("--output", type=click.Path(file_okay=False), help="Write the counts and the values into this folder.")
+@click.option("--output", type=click.Path(dir_okay=False), help="Write a row for each comparison into this CSV file.")
 @json_option
 def main(store: str, against: str | None, output: str | None, as_json: bool) -> None:
     """Compare the splits of STORE with its train split, and each split with that of another store.
@@ -46,8 +44,7 @@ def main(store: str, against: str | None, output: str | None, as_json: bool) -> 
     if not verdicts:
         raise DataError(f"{store} has no other split than {REFERENCE_SPLIT}: name another store with --against")
     if output:
-        files.write_text(files.join(output, METRICS_FILE), files.to_json(metrics(verdicts)))
-        files.write_text(files.join(output, MEASURES_FILE), _csv(verdicts))
+        files.write_text(output, _csv(verdicts))
     if as_json:
         show_json({"profile": found.to_dict(), "comparisons": [asdict(each) for each in verdicts]})
     else:

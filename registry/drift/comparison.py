@@ -81,11 +81,6 @@ def comparable(profile: Profile, reference: Profile) -> bool:
     return profile.definition_sha256 == reference.definition_sha256
 
 
-def metrics(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """What `dvc metrics show` is to show: how many comparisons there are, and how many of them exceed their limit."""
-    return {"compared": len(verdicts), "exceeded": sum(not each.ok for each in verdicts)}
-
-
 def _compare(
     kind: ComparisonKind,
     name: str,
