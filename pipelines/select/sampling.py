@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import clip_id
-from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, class_names
+from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, class_names, class_of_word
 from features.splits import SPLITS, SplitName, hash64, speaker_split
 from features.views import CLIP_SAMPLES
 from pipelines.select.config import Classes, Select
@@ -83,11 +83,9 @@ def candidate(row: Row, select: Select) -> Candidate | None:
 
 
 def _class_of(word: str, classes: Classes) -> str | None:
-    if word == SILENCE_CLASS:
-        return SILENCE_CLASS if classes.silence else None
-    if classes.words == "all" or word in classes.words:
-        return word
-    return UNKNOWN_CLASS if classes.unknown else None
+    """The class of a word; of "all" words each is its own, whatever others the corpus has."""
+    words = {word} - {SILENCE_CLASS} if classes.words == "all" else classes.words
+    return class_of_word(word, class_names(words, classes.silence, classes.unknown))
 
 
 def _split_of(row: Row, select: Select) -> SplitName | None:
