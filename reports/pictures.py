@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from features.views import FULL_SCALE, View
 
@@ -191,6 +192,7 @@ def heat_map(axes: Axes, features: Features, view: View, spread: tuple[float, fl
     lower = first_place - axis.step / 2
     upper = lower + shown.shape[1] * axis.step
     axes.grid(False)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="time [s]", ylabel=f"{axis.label} (from {first_place:g})" if first else axis.label)
     return axes.imshow(
         shown.T,

@@ -115,6 +115,7 @@ def test_a_new_kind_is_drawn_by_its_own_facts() -> None:
     axes = pictures.figure(4, 3).subplots()
     image = pictures.heat_map(axes, np.zeros(view.shape, np.float32), view, (0.0, 1.0))
     assert (axes.get_ylabel(), image.get_extent()[2:]) == ("filter", [0.5, 12.5])
+    assert all(float(tick).is_integer() for tick in axes.get_yticks())
     assert (view.shape, view.unit, view.meaning) == ((98, 12), "dB", "98 frames × 12 filters, dB")
 
 
