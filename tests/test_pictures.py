@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from typing import Any, Literal, cast
 
@@ -115,8 +116,15 @@ def test_a_new_kind_is_drawn_by_its_own_facts() -> None:
     axes = pictures.figure(4, 3).subplots()
     image = pictures.heat_map(axes, np.zeros(view.shape, np.float32), view, (0.0, 1.0))
     assert (axes.get_ylabel(), image.get_extent()[2:]) == ("filter", [0.5, 12.5])
-    assert all(float(tick).is_integer() for tick in axes.get_yticks())
     assert (view.shape, view.unit, view.meaning) == ((98, 12), "dB", "98 frames × 12 filters, dB")
+
+
+def test_coefficients_are_counted_in_whole_numbers() -> None:
+    mfcc: Any = VIEWS["mfcc"]
+    view = dataclasses.replace(mfcc, coefficients=20)
+    axes = pictures.figure(4, 3).subplots()
+    pictures.heat_map(axes, np.zeros(view.shape, np.float32), view, (0.0, 1.0))
+    assert all(float(tick).is_integer() for tick in axes.get_yticks())
 
 
 def test_a_kind_that_leaves_a_fact_out_cannot_be_made() -> None:
