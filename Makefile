@@ -4,12 +4,13 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := requirements $(addprefix requirements-,dev torch pipelines pipelines-test)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its imports again
 
-.PHONY: help repro test test-slow test-torch check benchmark docs lock clean
+.PHONY: help repro test test-slow test-torch test-pipelines check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +27,10 @@ test-slow: $(VENV)/dev ## the tests that take longer
 test-torch: $(VENV)-torch/dev ## the tests of the PyTorch reader, in an environment without TensorFlow and Beam
 	$(VENV)-torch/bin/python -m pytest --noconftest tests/test_torch_dataset.py tests/test_examples.py
 
+test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries of clouds, in an environment without TensorFlow
+	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
+		tests/test_requirements.py tests/test_shard_hashes.py
+
 check: $(VENV)/dev ## lint, format and types
 	ruff check .
 	ruff format --check .
@@ -38,9 +43,11 @@ docs: $(VENV)/dev ## run what the pages in docs/ show on the stores in data/ and
 	python -m docs.refresh docs/commands.md docs/reading.md docs/queries.md
 
 lock: ## pin all dependencies again, at their newest
-	uv pip compile --quiet --upgrade requirements.in --no-annotate --no-header --output-file requirements.txt
-	uv pip compile --quiet --upgrade requirements-dev.in --no-annotate --no-header --output-file requirements-dev.txt
-	uv pip compile --quiet --upgrade requirements-torch.in --no-annotate --no-header --output-file requirements-torch.txt
+	@for name in $(LOCKED); do \
+		(echo "# Every package that $$name.in needs, pinned by \`make lock\`." \
+			&& uv pip compile --quiet --upgrade --no-annotate --no-header $$name.in) > $$name.new \
+			&& mv $$name.new $$name.txt || exit; \
+	done
 
 clean: ## remove data, models and results, but not the cache of DVC
 	rm -rf build data models evaluation validation dvclive logs
@@ -58,4 +65,10 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 $(VENV)-torch/dev: $(VENV)/run requirements-torch.txt
 	$(PYTHON) -m venv $(VENV)-torch
 	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-torch/bin/python --requirement requirements-torch.txt
+	touch $@
+
+$(VENV)-pipelines/dev: $(VENV)/run requirements-pipelines.txt requirements-pipelines-test.txt
+	$(PYTHON) -m venv $(VENV)-pipelines
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-pipelines/bin/python \
+		--requirement requirements-pipelines.txt --requirement requirements-pipelines-test.txt
 	touch $@

@@ -56,8 +56,24 @@ def open_for_reading(path: str) -> BinaryIO:
     if not is_remote(path):
         return open(path, "rb")
     system, inner = _remote(path)
-    file: BinaryIO = system.open(inner, "rb")
+    file: BinaryIO = system.open(inner, "rb", cache_type="readahead")  # what is read in small pieces comes in blocks
     return file
+
+
+@contextmanager
+def open_for_seeking(path: str) -> Iterator[BinaryIO]:
+    """Open a file to read parts of it in any order: unbuffered where it is local, a local copy of it elsewhere.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not is_remote(path):
+        with open(path, "rb", buffering=0) as file:
+            yield cast("BinaryIO", file)
+        return
+    with tempfile.TemporaryFile() as copy, open_for_reading(path) as source:
+        shutil.copyfileobj(source, copy, _CHUNK_BYTES)
+        yield cast("BinaryIO", copy)
 
 
 @contextmanager

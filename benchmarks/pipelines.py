@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,17 +19,58 @@ from base.errors import DataError
 from base.files import sha256, to_json, write_text
 from benchmarks.enlarge import RECIPE, count_clips, enlarge
 from benchmarks.measure import WORK_SECONDS_FILE, machine, measure
-from benchmarks.report import Row, render, total
+from benchmarks.report import Limit, Row, render, total
 from pipelines.archives import write_corpus
 from pipelines.extract.extract import Extract
 from readers.store import open_store
 from stores.lineage import Archive
+from stores.manifest import MANIFEST_FILE
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 CLIPS_PER_SHARD: Final = 1_500
 FEWEST_SHARDS, MOST_SHARDS = 16, 4_096
+COMMAND_MODULES: Final = ("pipelines.ingest.ingest", "pipelines.select.select", "pipelines.extract.extract")
+BASELINES: Final = {"loop": "librosa loop → one .npz a clip", "beam": "Beam elements → librosa → WriteToTFRecord"}
 ALL_COMMANDS: Final = "archive → clips → views, all commands"
 _TASK: Final = "every_clip"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout of the project whose commands are measured.
+
+    Attributes:
+        label: what the names of its rows begin with.
+        root: its folder.
+        together: whether one command extracts all views, or one command each.
+    """
+
+    label: str
+    root: Path
+    together: bool
+
+    @property
+    def python(self) -> str:
+        """The interpreter of its own environment where it has one, else the one that runs this."""
+        own = self.root / ".venv" / "bin" / "python"
+        return str(own) if own.exists() else sys.executable
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the commands work on.
+
+    Attributes:
+        archive: the archive.
+        clips: its clips of words.
+        views: views to extract.
+        workers: worker processes of `ingest` and `extract`, or None for their default.
+    """
+
+    archive: Path
+    clips: int
+    views: tuple[str, ...]
+    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -49,44 +90,45 @@ class Stage:
     count: Callable[[Path], int]
 
 
-def stages(views: tuple[str, ...], workers: int | None) -> list[Stage]:
-    """The project's own commands, as a user runs them.
-
-    Args:
-        views: views to extract.
-        workers: worker processes of `ingest` and `extract`, or None for their default.
-    """
-    options = () if workers is None else (f"--direct_num_workers={workers}",)
+def stages(checkout: Checkout, workload: Workload) -> list[Stage]:
+    """The commands of a checkout, as a user runs them."""
+    options = () if workload.workers is None else (f"--direct_num_workers={workload.workers}",)
+    groups = [workload.views] if checkout.together else [(view,) for view in workload.views]
     extracts = [
         Stage(
-            f"extract {view}",
-            ("pipelines.extract", "clips", "selection.parquet", f"features/{view}", *options),
-            f"features/{view}",
+            f"{checkout.label}extract {' + '.join(group)}",
+            ("pipelines.extract", "clips", "selection.parquet", *(f"features/{view}" for view in group), *options),
+            f"features/{group[0]}" if len(group) == 1 else "features",
             _count_store,
         )
-        for view in views
+        for group in groups
     ]
     return [
-        Stage("ingest", ("pipelines.ingest", "raw", "clips", *options), "clips", _count_store),
-        Stage("select", ("pipelines.select", "clips", "selection.parquet"), "selection.parquet", _count_rows),
+        Stage(f"{checkout.label}ingest", ("pipelines.ingest", "raw", "clips", *options), "clips", _count_store),
+        Stage(
+            f"{checkout.label}select",
+            ("pipelines.select", "clips", "selection.parquet"),
+            "selection.parquet",
+            _count_rows,
+        ),
         *extracts,
     ]
 
 
-def baselines(archive: str, views: tuple[str, ...], clips: int) -> list[Stage]:
-    """What users do today, on the first clips of the same archive."""
+def baselines(names: tuple[str, ...], archive: str, views: tuple[str, ...], clips: int) -> list[Stage]:
+    """What users do today, on the first clips of the same archive; names are those of BASELINES."""
 
     def baseline(name: str, method: str) -> Stage:
         options = (f"--clips={clips}", f"--views={','.join(views)}")
         return Stage(name, ("benchmarks.baselines", method, archive, method, *options), method, lambda _: clips)
 
-    return [
-        baseline("librosa loop → one .npz a clip", "loop"),
-        baseline("Beam elements → librosa → WriteToTFRecord", "beam"),
-    ]
+    return [baseline(BASELINES[name], name) for name in names]
 
 
 def _count_store(path: Path) -> int:
+    """Clips in a store, in a view's one version, or in the first of several views."""
+    while not (path / MANIFEST_FILE).exists():
+        path = min(each for each in path.iterdir() if each.is_dir())
     return sum(shard.records for shard in open_store(str(path)).manifest.shards)
 
 
@@ -101,14 +143,47 @@ def size_of(path: Path) -> int:
     return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
 
 
-def run_stage(stage: Stage, folder: Path) -> Row:
+def run_stage(stage: Stage, folder: Path, checkout: Checkout) -> Row:
     """Run and measure one command in a folder; the rate of a baseline leaves its start-up out, in its favor."""
     command.say(f"{stage.name}: python -m {' '.join(stage.arguments)}")
-    took = measure([sys.executable, "-m", *stage.arguments], folder, {"PYTHONPATH": str(PROJECT)})
+    took = measure([checkout.python, "-m", *stage.arguments], folder, {"PYTHONPATH": str(checkout.root)})
     output = folder / stage.output
     work_seconds = output / WORK_SECONDS_FILE
     start_up_seconds = took.seconds - float(work_seconds.read_text()) if work_seconds.exists() else 0.0
     return Row(stage.name, stage.count(output), took, size_of(output), start_up_seconds)
+
+
+def run_all(checkout: Checkout, workload: Workload, folder: Path) -> list[Row]:
+    """Run and measure all commands of a checkout in a new folder, which then holds what they wrote."""
+    shutil.rmtree(folder, ignore_errors=True)
+    prepare(folder, workload.archive, workload.clips, checkout.root)
+    rows = [run_stage(stage, folder, checkout) for stage in stages(checkout, workload)]
+    return [*rows, total(f"{checkout.label}{ALL_COMMANDS}", rows, workload.clips)]
+
+
+def limits(workload: Workload, folder: Path, clips: int) -> list[Limit]:
+    """What no pipeline can be faster than.
+
+    Args:
+        workload: what the commands worked on.
+        folder: the folder in which they have run.
+        clips: clips that were extracted, silence included.
+    """
+    written = size_of(folder / "clips") + size_of(folder / "features")
+    parts = {
+        "unpack the archive": ("unpack", str(workload.archive)),
+        f"front end, {clips:,} clips": ("front-end", ",".join(workload.views), str(clips)),
+        f"write {written:,} bytes": ("write", str(written)),
+        **{f"import {module}": ("imports", module) for module in COMMAND_MODULES},
+    }
+    found = []
+    for name, arguments in parts.items():
+        output = folder / "limit"
+        shutil.rmtree(output, ignore_errors=True)
+        measure([sys.executable, "-m", "benchmarks.limits", *arguments, "limit"], folder, {"PYTHONPATH": str(PROJECT)})
+        found.append(Limit(name, float((output / WORK_SECONDS_FILE).read_text())))
+        shutil.rmtree(output)
+    return found
 
 
 def parameters(content: dict[str, Any], clips: int) -> dict[str, Any]:
@@ -127,11 +202,11 @@ def parameters(content: dict[str, Any], clips: int) -> dict[str, Any]:
     }
 
 
-def prepare(folder: Path, archive: Path, clips: int) -> None:
-    """Fill a new folder with what the stages read: parameters, and the archive as the stage `corpus` leaves it."""
+def prepare(folder: Path, archive: Path, clips: int, root: Path = PROJECT) -> None:
+    """Fill a new folder with what the stages read: a checkout's parameters, and the archive as `corpus` leaves it."""
     raw = folder / "raw"
     raw.mkdir(parents=True)
-    content = parameters(params.read_yaml(PROJECT / params.PARAMS_FILE), clips)
+    content = parameters(params.read_yaml(root / params.PARAMS_FILE), clips)
     (folder / params.PARAMS_FILE).write_text(yaml.safe_dump(content))
     (raw / archive.name).symlink_to(archive)
     described = Archive(archive.name, "main", archive.stat().st_size, sha256(str(archive)), "local", None)
@@ -163,7 +238,11 @@ def check_views(names: tuple[str, ...]) -> None:
 @click.option("--clips", type=click.IntRange(min=1), help="Enlarge the archive to this number of clips first.")
 @click.option("--views", default="mfcc,spectrogram", show_default=True, help="Views of params.yaml, divided by commas.")
 @click.option(
-    "--baselines/--no-baselines", "compare", default=True, show_default=True, help="Measure what users do today."
+    "--baselines",
+    "compared",
+    default="loop,beam",
+    show_default=True,
+    help="What users do today: loop, beam, both divided by a comma, or an empty text.",
 )
 @click.option("--sample", type=click.IntRange(min=1), default=2_000, show_default=True, help="Clips of the baselines.")
 @click.option(
@@ -174,37 +253,47 @@ def check_views(names: tuple[str, ...]) -> None:
     help="Folder for the enlarged archive, which is kept, and for what the stages write, which is not.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes of ingest and extract.")
+@click.option(
+    "--before",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="Another checkout of the project, such as a git worktree, whose commands are measured in the same run.",
+)
+@click.option("--limits", "with_limits", is_flag=True, help="Measure parts of the work by themselves, too.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures to this JSON file.")
 def main(
     archive: Path,
     clips: int | None,
     views: str,
-    compare: bool,
+    compared: str,
     sample: int,
     work: Path,
     workers: int | None,
+    before: Path | None,
+    with_limits: bool,
     output: Path | None,
 ) -> None:
     """Measure the pipelines on ARCHIVE, a .tar.gz of clips in the official layout."""
-    names = tuple(views.split(","))
+    names, methods = tuple(views.split(",")), tuple(filter(None, compared.split(",")))
     check_views(names)
+    if unknown := set(methods) - set(BASELINES):
+        raise DataError(f"--baselines: got {', '.join(sorted(unknown))}, expected some of {', '.join(BASELINES)}")
     work.mkdir(parents=True, exist_ok=True)
     facts = machine()
     if clips is not None:
         archive = enlarged(archive, clips, work)
-    word_clips = clips or count_clips(archive)
-    folder = work / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    prepare(folder, archive, word_clips)
-    rows = [run_stage(stage, folder) for stage in stages(names, workers)]
-    rows.append(total(ALL_COMMANDS, rows, word_clips))
-    if compare:
-        rows += [run_stage(stage, folder) for stage in baselines(str(archive), names, min(sample, word_clips))]
+    workload = Workload(archive, clips or count_clips(archive), names, workers)
+    folder, now = work / "run", Checkout("", PROJECT, together=True)
+    rows = [] if before is None else run_all(Checkout("before: ", before, together=False), workload, folder)
+    rows += run_all(now, workload, folder)
+    found = limits(workload, folder, rows[-2].clips) if with_limits else []
+    for baseline in baselines(methods, str(archive), names, min(sample, workload.clips)):
+        rows.append(run_stage(baseline, folder, now))
     shutil.rmtree(folder)
-    result = {"archive": archive.name, "word_clips": word_clips, "views": names, "workers": workers, "machine": facts}
-    click.echo(render(rows, result))
+    result = {**asdict(workload), "archive": archive.name, "machine": facts}
+    click.echo(render(rows, found, result))
     if output:
-        write_text(str(output), to_json({**result, "rows": [row.to_dict() for row in rows]}))
+        figures = {"rows": [row.to_dict() for row in rows], "limits": [asdict(each) for each in found]}
+        write_text(str(output), to_json({**result, **figures}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads a split by one of the ways to read it, over and over, and prints how many records it gave in what time.
+"""Reads a split by one of the ways to read it, over and over, and prints how fast it gave records and began epochs.
 
 Run by `benchmarks.reading` in a process for each way. Imports no library that the way itself does not need.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -95,18 +97,42 @@ READERS: Final[dict[str, Callable[[Store, Path | None], Epochs]]] = {
 }
 
 
-def measure(epochs: Epochs, records: int) -> tuple[int, float]:
-    """(records, seconds) of whole epochs, with at least this number of records, after one that is not counted."""
+@dataclass(frozen=True)
+class Reading:
+    """What reading whole epochs took.
+
+    Attributes:
+        records: that were read.
+        seconds: for all of them.
+        first_batch_ms: milliseconds from the start of an epoch to its first batch, the median.
+    """
+
+    records: int
+    seconds: float
+    first_batch_ms: float
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+
+def measure(epochs: Epochs, records: int) -> Reading:
+    """Read whole epochs, with at least this number of records, after one that is not counted."""
     for _ in next(epochs):
         pass
-    found, started = 0, time.perf_counter()
+    found, waits_ms, started = 0, [], time.perf_counter()
     while found < records:
-        found += sum(next(epochs))
-    return found, time.perf_counter() - started
+        epoch_started = time.perf_counter()
+        batches = next(epochs)
+        found += next(batches)
+        waits_ms.append(1000 * (time.perf_counter() - epoch_started))
+        found += sum(batches)
+    return Reading(found, time.perf_counter() - started, statistics.median(waits_ms))
 
 
 def main() -> None:
-    """Print {"records": …, "seconds": …} of one reader."""
+    """Print the `Reading` of one reader as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("reader", choices=READERS)
     parser.add_argument("store", type=Path)
@@ -114,8 +140,7 @@ def main() -> None:
     parser.add_argument("--parquet", type=Path)
     arguments = parser.parse_args()
     epochs = READERS[arguments.reader](open_store(arguments.store), arguments.parquet)
-    records, seconds = measure(epochs, arguments.records)
-    print(json.dumps({"records": records, "seconds": seconds}))
+    print(json.dumps(asdict(measure(epochs, arguments.records))))
 
 
 if __name__ == "__main__":

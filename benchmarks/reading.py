@@ -1,4 +1,4 @@
-"""Measures how many records a second each way to read a store gives, several times in turn."""
+"""Measures how many records a second each way to read a store gives, and how soon an epoch begins, in turn."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from tabulate import tabulate
 from base import command
 from base.errors import DataError
 from benchmarks.measure import machine
-from benchmarks.readers import BATCH, READERS, SHUFFLE, SPLIT
+from benchmarks.readers import BATCH, READERS, SHUFFLE, SPLIT, Reading
 from readers.store import open_store
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 TORCH_PYTHON: Final = PROJECT / ".venv-torch" / "bin" / "python"
-HEADERS: Final = ("view", "reader", "records/s", "lowest", "highest")
+HEADERS: Final = ("view", "reader", "records/s", "lowest", "highest", "first batch, ms")
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Records a second of one reader on one store, in each repetition."""
+    """One reader on one store, in each repetition: records a second, and milliseconds to an epoch's first batch."""
 
     view: str
     reader: str
     rates: tuple[float, ...]
+    first_batch_ms: tuple[float, ...]
 
     @property
     def median(self) -> float:
@@ -60,8 +61,8 @@ def pythons(parquet: Path | None) -> dict[str, str]:
     return found
 
 
-def rate(python: str, reader: str, store: Path, records: int, parquet: Path | None) -> float:
-    """Records a second of one reader in a process of its own.
+def read(python: str, reader: str, store: Path, records: int, parquet: Path | None) -> Reading:
+    """What one reader takes in a process of its own.
 
     Raises:
         DataError: the process fails.
@@ -77,25 +78,28 @@ def rate(python: str, reader: str, store: Path, records: int, parquet: Path | No
     )
     if done.returncode:
         raise DataError(f"{reader} on {store} ended with exit code {done.returncode}: the lines above say why")
-    found = json.loads(done.stdout.splitlines()[-1])
-    return float(found["records"] / found["seconds"])
+    return Reading(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def compare(store: Path, records: int, repetitions: int, parquet: Path | None) -> list[Rate]:
     """The rates of all readers that can run here, measured in turn, so that other load meets all alike."""
     view, found = open_store(store).name, pythons(parquet)
-    rates: dict[str, list[float]] = {reader: [] for reader in found}
+    readings: dict[str, list[Reading]] = {reader: [] for reader in found}
     for repetition in range(1, repetitions + 1):
         for reader, python in found.items():
-            rates[reader].append(rate(python, reader, store, records, parquet))
-            command.say(f"{view}, {reader}, {repetition} of {repetitions}: {rates[reader][-1]:,.0f} records/s")
-    return [Rate(view, reader, tuple(each)) for reader, each in rates.items()]
+            reading = read(python, reader, store, records, parquet)
+            readings[reader].append(reading)
+            command.say(f"{view}, {reader}, {repetition} of {repetitions}: {reading.rate:,.0f} records/s")
+    return [
+        Rate(view, reader, tuple(each.rate for each in turns), tuple(each.first_batch_ms for each in turns))
+        for reader, turns in readings.items()
+    ]
 
 
 def render(rates: Sequence[Rate], facts: dict[str, Any]) -> str:
     """The table with what it depends on."""
-    cells = [(each.view, each.reader, *map(_number, (each.median, min(each.rates), max(each.rates)))) for each in rates]
-    table = tabulate(cells, HEADERS, colalign=("left", "left", "right", "right", "right"), disable_numparse=True)
+    cells = [(each.view, each.reader, *_figures(each)) for each in rates]
+    table = tabulate(cells, HEADERS, colalign=("left", "left", *["right"] * 4), disable_numparse=True)
     repetitions = max((len(each.rates) for each in rates), default=0)
     return "\n".join(
         [
@@ -110,8 +114,9 @@ def render(rates: Sequence[Rate], facts: dict[str, Any]) -> str:
     )
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}"
+def _figures(rate: Rate) -> list[str]:
+    speeds = [f"{each:,.0f}" for each in (rate.median, min(rate.rates), max(rate.rates))]
+    return [*speeds, f"{statistics.median(rate.first_batch_ms):.1f}"]
 
 
 @click.command()

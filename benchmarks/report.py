@@ -12,6 +12,7 @@ from benchmarks.measure import PSS_INTERVAL_S, RSS_INTERVAL_S, Measurement
 
 _MB: Final = 1e6
 HEADERS: Final = ("stage", "clips", "seconds", "CPU s", "clips/s", "peak MB (RSS)", "peak MB (PSS)", "bytes/clip")
+LIMIT_HEADERS: Final = ("by itself, in one process, without its start", "seconds")
 _COLUMNS: Final = ("left", *("right",) * (len(HEADERS) - 1))
 
 
@@ -50,6 +51,19 @@ class Row:
         }
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A part of the work by itself, without the start of its process.
+
+    Attributes:
+        name: what was done.
+        seconds: what it took.
+    """
+
+    name: str
+    seconds: float
+
+
 def total(name: str, rows: Sequence[Row], clips: int) -> Row:
     """Commands run one after the other as one row: sums of times and bytes, the largest of the peaks.
 
@@ -69,15 +83,24 @@ def total(name: str, rows: Sequence[Row], clips: int) -> Row:
     return Row(name, clips, sums, sum(row.bytes for row in rows))
 
 
-def render(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
-    """The table with the facts that it depends on.
+def render(rows: Sequence[Row], limits: Sequence[Limit], facts: Mapping[str, Any]) -> str:
+    """The tables with the facts that they depend on.
 
     Args:
         rows: one for each line.
-        facts: "archive", "word_clips" and "machine" (`measure.machine()`).
+        limits: what no pipeline can be faster than, if that was measured.
+        facts: "archive", "clips" and "machine" (`measure.machine()`).
     """
     table = tabulate([_cells(row) for row in rows], HEADERS, colalign=_COLUMNS, disable_numparse=True)
-    return "\n".join([*_heading(facts), "", table, "", *_notes(rows)])
+    return "\n".join([*_heading(facts), "", table, "", *_limits(limits), *_notes(rows)])
+
+
+def _limits(limits: Sequence[Limit]) -> list[str]:
+    if not limits:
+        return []
+    cells = [(each.name, f"{each.seconds:,.1f}") for each in limits]
+    table = tabulate(cells, LIMIT_HEADERS, colalign=("left", "right"), disable_numparse=True)
+    return [table, ""]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -98,7 +121,7 @@ def _heading(facts: Mapping[str, Any]) -> list[str]:
     machine = facts["machine"]
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     return [
-        f"{facts['archive']}: {facts['word_clips']:,} clips of words",
+        f"{facts['archive']}: {facts['clips']:,} clips of words",
         f"{machine['cores']} cores, {machine['cpu']}, {machine['memory_bytes'] / 2**30:.0f} GiB, "
         f"load {machine['load_before']:.1f} before the start",
         f"{machine['system']}, Python {machine['python']}, {packages}",

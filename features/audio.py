@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from features.arithmetic import LN_10, exp
 from features.views import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
 
 Samples = npt.NDArray[np.int16]
@@ -191,9 +193,9 @@ def peak_and_rms(samples: Samples) -> tuple[float, float]:
     """
     if samples.size == 0:
         return 0.0, 0.0
-    values = samples.astype(np.int64)  # an exact sum: the same on every machine, whatever its BLAS
-    peak = max(int(values.max()), -int(values.min())) / FULL_SCALE
-    return peak, float(np.sqrt(int(values @ values) / values.size)) / FULL_SCALE
+    peak = max(int(samples.max()), -int(samples.min())) / FULL_SCALE
+    values = samples.astype(np.float64)  # which holds the sum of squares exactly, in whatever order
+    return peak, math.sqrt(float(np.einsum("i,i->", values, values)) / values.size) / FULL_SCALE
 
 
 def clipped_samples(samples: Samples) -> int:
@@ -202,12 +204,15 @@ def clipped_samples(samples: Samples) -> int:
     Args:
         samples: int16, (any,), without padding.
     """
-    return int(np.count_nonzero((samples == FULL_SCALE - 1) | (samples == -FULL_SCALE)))
+    lowest, highest = -int(FULL_SCALE), int(FULL_SCALE) - 1
+    if samples.size == 0 or (samples.min() > lowest and samples.max() < highest):
+        return 0
+    return int(np.count_nonzero(samples == highest) + np.count_nonzero(samples == lowest))
 
 
 def apply_gain(samples: Samples, gain_db: float) -> Samples:
     """Scale samples by a gain in dB, rounded to int16 and clipped at full scale."""
-    return _to_int16(samples.astype(np.float64) * (10.0 ** (gain_db / 20.0) / FULL_SCALE))
+    return _to_int16(samples.astype(np.float64) * (float(exp(np.array(gain_db * LN_10 / 20.0))) / FULL_SCALE))
 
 
 def loudness_dbfs(rms: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

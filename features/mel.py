@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.errors import DataError
+from features.arithmetic import LN_10, exp, log
 from features.views import MelView
 
 Floats = npt.NDArray[np.float32]
@@ -17,7 +18,10 @@ Doubles = npt.NDArray[np.float64]
 _SLANEY_LINEAR_HZ: Final = 200.0 / 3.0
 _SLANEY_BREAK_HZ: Final = 1000.0
 _SLANEY_BREAK_MEL: Final = _SLANEY_BREAK_HZ / _SLANEY_LINEAR_HZ
-_SLANEY_LOG_STEP: Final = np.log(6.4) / 27.0
+_SLANEY_LOG_STEP: Final = 1.8562979903656263 / 27.0
+"""A 27th of the logarithm of 6.4."""
+
+_HTK_MELS_PER_NEPER: Final = 2595.0 / LN_10
 
 
 @lru_cache(maxsize=8)
@@ -54,14 +58,14 @@ def hz_to_mel(hz: Doubles, scale: str) -> Doubles:
             linear below 1 kHz, logarithmic above.
     """
     if scale == "htk":
-        return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
-    above = _SLANEY_BREAK_MEL + np.log(np.maximum(hz, _SLANEY_BREAK_HZ) / _SLANEY_BREAK_HZ) / _SLANEY_LOG_STEP
+        return log(1.0 + hz / 700.0) * _HTK_MELS_PER_NEPER
+    above = _SLANEY_BREAK_MEL + log(np.maximum(hz, _SLANEY_BREAK_HZ) / _SLANEY_BREAK_HZ) / _SLANEY_LOG_STEP
     return np.where(hz < _SLANEY_BREAK_HZ, hz / _SLANEY_LINEAR_HZ, above)
 
 
 def mel_to_hz(mel: Doubles, scale: str) -> Doubles:
     """The inverse of `hz_to_mel`."""
     if scale == "htk":
-        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-    above = _SLANEY_BREAK_HZ * np.exp(_SLANEY_LOG_STEP * (mel - _SLANEY_BREAK_MEL))
+        return 700.0 * (exp(mel / _HTK_MELS_PER_NEPER) - 1.0)
+    above = _SLANEY_BREAK_HZ * exp(_SLANEY_LOG_STEP * (mel - _SLANEY_BREAK_MEL))
     return np.where(mel < _SLANEY_BREAK_MEL, mel * _SLANEY_LINEAR_HZ, above)

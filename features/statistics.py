@@ -85,11 +85,14 @@ def totals_of(features: npt.NDArray[Any], view: View) -> Totals:
         features: (clips, *view.shape), of the view's dtype; int16 counts as -1..1 of full scale.
         view: the view.
     """
-    values = features.reshape(-1, view.width).astype(np.float64)
-    if features.dtype == np.int16:
-        values /= FULL_SCALE
+    stored = features.reshape(-1, view.width)
+    scale = 1.0 / FULL_SCALE if features.dtype == np.int16 else 1.0
+    values = stored.astype(np.float64)
+    if scale != 1.0:
+        values *= scale
     squares = np.einsum("ij,ij->j", values, values)
-    return Totals(len(features), len(values), values.sum(axis=0), squares, values.min(axis=0), values.max(axis=0))
+    lowest, highest = (extreme.astype(np.float64) * scale for extreme in (stored.min(axis=0), stored.max(axis=0)))
+    return Totals(len(features), len(values), values.sum(axis=0), squares, lowest, highest)
 
 
 def merge(parts: Iterable[Totals], view: View) -> Totals:

@@ -1,4 +1,4 @@
-"""corpus.json, which says what archives a raw folder holds: `corpus` writes it, `ingest` reads it."""
+"""What `corpus` and `ingest` agree on: the formats of archives, and corpus.json, which says what a raw folder holds."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from base.types import STRICT
 from stores.lineage import Archive
 
 CORPUS_FILE: Final = "corpus.json"
+ENDINGS: Final = (".tar.gz", ".tgz", ".tar")
+"""How the names of archives end; the last is that of an uncompressed one."""
+GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, config=STRICT)
 class _Corpus:
     archives: tuple[Archive, ...]
+
+
+def is_compressed(file: str) -> bool:
+    """Whether an archive of this name is one compressed stream, which can be read from its beginning only."""
+    return not file.endswith(ENDINGS[-1])
 
 
 def write_corpus(raw: str, archives: Sequence[Archive]) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from base import files
 from base.errors import DataError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from readers.torch_dataset import ShardDataset
-
-_PARALLEL_REMOTE_READS: Final = 4
 
 
 class Store:
@@ -244,24 +242,13 @@ class Store:
         Raises:
             DataError: the store has no such split or field, or a shard is missing or of another size.
         """
-        import tensorflow as tf
+        from readers.tf_dataset import parsed_batches
 
         splits = (split,) if isinstance(split, str) else split
         shards = [shard for each in splits for shard in self.checked_shards(each)]
         names = self._columns(columns)
         spec = RecordSpec(tuple(each for each in self.record.fields if each.name in names))
-        paths = tf.data.Dataset.from_tensor_slices([f"{self.path}/{shard.file}" for shard in shards])
-        if shuffle:
-            paths = paths.shuffle(len(shards), seed=seed)
-            parallel = _PARALLEL_REMOTE_READS if files.is_remote(self.path) else None
-            records = tf.data.TFRecordDataset(paths, num_parallel_reads=parallel).shuffle(shuffle, seed=seed)
-        else:
-            records = tf.data.TFRecordDataset(paths)
-        if repeat:
-            records = records.repeat()
-        options = tf.data.Options()
-        options.autotune.enabled = False  # measured: reading is faster without it, benchmarks/reading.py
-        return records.batch(batch).map(spec.parse, num_parallel_calls=2).prefetch(2).with_options(options)
+        return parsed_batches(self.path, shards, spec, batch, shuffle=shuffle, seed=seed, repeat=repeat)
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:

@@ -77,8 +77,16 @@ class RecordSpec:
         Raises:
             ValueError: a value is missing or has another shape or dtype.
         """
-        entries = b"".join(_entry(field, values[field.name]) for field in self.fields)
-        return delimited(1, entries)
+        parts: list[Buffer] = []
+        size = 0
+        for field, headers in zip(self.fields, self._headers, strict=True):
+            payload, payload_bytes = _payload(field, values[field.name])
+            header = headers.get(payload_bytes)
+            if header is None:
+                header = headers[payload_bytes] = _header(field, payload_bytes)
+            parts += (header, payload)
+            size += len(header) + payload_bytes
+        return b"".join((tag(1), varint(size), *parts))
 
     def decode(self, record: bytes) -> dict[str, Value]:
         """Parse a record without TensorFlow; the inverse of `encode`.
@@ -145,6 +153,11 @@ class RecordSpec:
         return payloads
 
     @cached_property
+    def _headers(self) -> tuple[dict[int, bytes], ...]:
+        """Of each field, the bytes before a value by the size of that value, as far as `encode` needed them so far."""
+        return tuple({} for _ in self.fields)
+
+    @cached_property
     def _layout(self) -> tuple[_FieldLayout, ...]:
         """Each field with its header and size where they are always the same, else by the second byte of its entry."""
         sizes = ((field, _tensor_bytes(field)) for field in self.fields)
@@ -169,13 +182,7 @@ class RecordSpec:
         return dict(parsed)
 
 
-def _entry(field: Field, value: Value) -> bytes:
-    """One entry of the message's map from feature name to feature: its header and the value."""
-    payload = _payload(field, value)
-    return _header(field, len(payload)) + payload
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _header(field: Field, size: int) -> bytes:
     """The bytes of an entry before its value: tags, lengths and the field's name; they depend on the size alone."""
     payload = bytes(size)
@@ -229,13 +236,22 @@ def _unexpected(field: Field, position: int) -> DataError:
     return DataError(f"field {field.name}: no {expected} of this version at byte {position}: make the store again")
 
 
-def _payload(field: Field, value: Value) -> bytes:
-    if field.kind == "text" and isinstance(value, str):
-        return value.encode()
-    if field.kind in ("integer", "label") and isinstance(value, int | np.integer):
-        return varint(int(value) & 0xFFFFFFFFFFFFFFFF)
-    if isinstance(value, np.ndarray) and value.shape == field.shape and value.dtype == field.kind:
-        return value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
+def _payload(field: Field, value: Value) -> tuple[Buffer, int]:
+    """The bytes of a value, without a copy of an array that has them in place, and their number.
+
+    Raises:
+        ValueError: the value is not one of the field's.
+    """
+    if isinstance(value, np.ndarray):
+        if value.shape == field.shape and value.dtype == field.kind:
+            stored = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+            return stored.data, stored.nbytes
+    elif field.kind == "text" and isinstance(value, str):
+        text = value.encode()
+        return text, len(text)
+    elif field.kind in ("integer", "label") and isinstance(value, int | np.integer):
+        number = varint(int(value) & 0xFFFFFFFFFFFFFFFF)
+        return number, len(number)
     got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
     raise ValueError(f"field {field.name}: got {got}, expected {field.kind} {field.shape or ''}".rstrip())
 

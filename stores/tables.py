@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from base import files
 from base.errors import DataError
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A table from rows that have a value for each column; several times faster than `pyarrow.Table.from_pylist`."""
+    return pa.table([pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema)
 
 
 def write_table(path: str, table: pa.Table) -> None:

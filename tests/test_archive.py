@@ -1,4 +1,4 @@
-"""An archive is streamed as tarfile would list it, and damage is found wherever it lies."""
+"""An archive is streamed as tarfile would list it, compressed or not, and damage is found wherever it lies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import DataError
-from pipelines.ingest.archive import LARGEST_MEMBER_BYTES, Member, read_members
+from pipelines.ingest.archive import Member, read_members, read_part
+from pipelines.ingest.tar import LARGEST_MEMBER_BYTES
 
 FILES = [
     ("./README.md", b"text"),
@@ -141,6 +142,33 @@ def test_what_is_no_gzip_file_is_called_so(content: bytes) -> None:
 def test_a_gzip_of_something_else_is_refused() -> None:
     with pytest.raises(DataError, match=r"a\.tar\.gz"):
         read(gzip.compress(b"no tar archive " * 100))
+
+
+def test_an_uncompressed_archive_is_known_by_its_name_and_checked_in_the_same_way() -> None:
+    content = unpacked()
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert list(read_members(io.BytesIO(content), "a.tar", sha256)) == [Member(*file) for file in FILES]
+    for wrong, message in (
+        (content[:-1] + b"x", r"a\.tar is damaged: data follow"),
+        (content[:3_000], r"a\.tar is cut short"),
+        (content.replace(b"text", b"test"), rf"a\.tar has SHA-256 .*, expected {sha256}; get it again"),
+        (content + bytes(512), rf"a\.tar has SHA-256 .*, expected {sha256}; get it again"),
+        (tar_gz(FILES), r"a\.tar is a gzip file, expected an uncompressed archive; name it \.tar\.gz"),
+        (b"", r"a\.tar is cut short"),
+    ):
+        with pytest.raises(DataError, match=message):
+            list(read_members(io.BytesIO(wrong), "a.tar", sha256))
+
+
+def test_a_part_of_an_uncompressed_archive_is_read_without_the_rest() -> None:
+    content = unpacked()
+    second, third = (each.start for each in list(read_members(io.BytesIO(content), "a.tar"))[1:3])
+    assert (second, third) == (1024, 1024 + 512 + 1536)
+    blank = bytes(second) + content[second:third] + content[third : third + 512] + bytes(5_000)
+    assert list(read_part(io.BytesIO(blank), "a.tar", second, third)) == [Member(*FILES[1])]
+    assert list(read_part(io.BytesIO(content), "a.tar", third, None)) == [Member(*file) for file in FILES[2:]]
+    with pytest.raises(DataError, match=r"a\.tar is cut short"):
+        list(read_part(io.BytesIO(content[: third + 100]), "a.tar", second, third))
 
 
 def test_an_archive_of_nothing_has_no_members() -> None:

@@ -188,7 +188,7 @@ def test_the_table_has_a_line_for_each_row() -> None:
         "packages": packages,
     }
     row = Row("ingest", 1000, Measurement(2.0, 3.0, 5_000_000, None), 32_000_000)
-    table = render([row], {"archive": "a.tar.gz", "word_clips": 900, "machine": machine})
+    table = render([row], [], {"archive": "a.tar.gz", "clips": 900, "machine": machine})
     (line,) = [line for line in table.splitlines() if line.startswith("ingest")]
     assert line.split() == ["ingest", "1,000", "2.0", "3.0", "500", "5", "32,000"]
     assert all(header in table for header in HEADERS)
@@ -221,7 +221,7 @@ def run_benchmark(archive: Path, folder: Path, *options: str) -> tuple[str, dict
 
 
 def test_the_benchmark_measures_each_command_and_all_together(archive: Path, tmp_path: Path) -> None:
-    table, rows = run_benchmark(archive, tmp_path, "--clips=150", "--views=mfcc", "--no-baselines", "--workers=1")
+    table, rows = run_benchmark(archive, tmp_path, "--clips=150", "--views=mfcc", "--baselines=", "--workers=1")
     assert list(rows) == ["ingest", "select", "extract mfcc", ALL_COMMANDS]
     assert all(stage in table for stage in rows)
     assert rows["ingest"]["clips"] == 150 + 21
@@ -234,11 +234,22 @@ def test_the_benchmark_measures_each_command_and_all_together(archive: Path, tmp
 @pytest.mark.slow
 def test_the_benchmark_puts_what_users_do_today_next_to_the_commands(archive: Path, tmp_path: Path) -> None:
     table, rows = run_benchmark(archive, tmp_path, "--clips=120", "--sample=30")
-    assert rows["extract mfcc"]["clips"] == rows["extract spectrogram"]["clips"] > 120
+    assert rows["extract mfcc + spectrogram"]["clips"] > 120
+    assert rows["extract mfcc + spectrogram"]["bytes_per_clip"] > (98 * 40 + 99 * 161) * 4
     for stage in ("librosa loop → one .npz a clip", "Beam elements → librosa → WriteToTFRecord"):
         assert stage in table
         assert rows[stage]["clips"] == 30
         assert rows[stage]["bytes_per_clip"] > (98 * 40 + 99 * 161) * 4
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_another_checkout_and_the_limits_in_the_same_run(archive: Path, tmp_path: Path) -> None:
+    options = ("--clips=120", "--baselines=", f"--before={PROJECT}", "--limits")
+    table, rows = run_benchmark(archive, tmp_path, *options)
+    assert rows[f"before: {ALL_COMMANDS}"]["clips"] == rows[ALL_COMMANDS]["clips"] == 120
+    assert rows["before: extract mfcc"]["clips"] == rows["extract mfcc + spectrogram"]["clips"]
+    limits = json.loads((tmp_path / "result.json").read_text())["limits"]
+    assert len(limits) == 6 and all(each["seconds"] > 0 and each["name"] in table for each in limits)
 
 
 @pytest.mark.slow

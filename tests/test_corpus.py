@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import json
 import os
@@ -290,6 +291,16 @@ def test_local_archives_are_copied_and_described(project: Path) -> None:
     assert contents(project / "raw")["mine.tar.gz"] == contents(project / "given")["mine.tar.gz"]
 
 
+def test_an_uncompressed_archive_is_copied_as_it_is(project: Path) -> None:
+    content = gzip.decompress((project / "given/mine.tar.gz").read_bytes())
+    (project / "given/mine.tar").write_bytes(content)
+    set_sources(project, "given/mine.tar")
+
+    assert run_stage(project, "corpus", "raw").code == 0
+    assert (project / "raw/mine.tar").read_bytes() == content
+    assert described(project)[0]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
 def test_a_synthetic_corpus_takes_the_place_of_a_local_one_and_is_the_same_again(project: Path) -> None:
     set_sources(project, "given/mine.tar.gz")
     assert run_stage(project, "corpus", "raw").code == 0
@@ -317,6 +328,8 @@ def test_a_synthetic_corpus_takes_the_place_of_a_local_one_and_is_the_same_again
         ("given", None, "no such file"),
         ("given/words.zip", None, r"corpus\.source is .* expected a name that ends in \.tar\.gz or \.tgz"),
         ("given/words.tar.gz", None, r"words\.tar\.gz is not a gzip file: it begins with b'PK', expected"),
+        ("given/words.tar", None, r"words\.tar is not an uncompressed tar archive \(.*\); name it by its format"),
+        ("given/packed.tar", None, r"packed\.tar is not an uncompressed tar archive \(.*\); name it by its format"),
         (
             "given/mine.tar.gz",
             "synthetic",
@@ -324,13 +337,24 @@ def test_a_synthetic_corpus_takes_the_place_of_a_local_one_and_is_the_same_again
         ),
         ("given/mine.tar.gz", "given/mine.tar.gz", r"both named mine\.tar\.gz: rename"),
     ],
-    ids=["missing", "unknown release", "folder", "ending", "not gzip", "synthetic test", "same name"],
+    ids=[
+        "missing",
+        "unknown release",
+        "folder",
+        "ending",
+        "not gzip",
+        "not tar",
+        "gzip",
+        "synthetic test",
+        "same name",
+    ],
 )
 def test_a_source_that_is_not_usable_is_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, source: str, test_source: str | None, message: str
 ) -> None:
-    for name in ("words.zip", "words.tar.gz"):
+    for name in ("words.zip", "words.tar.gz", "words.tar"):
         (project / "given" / name).write_bytes(b"PK zip")
+    (project / "given/packed.tar").write_bytes(tar_gz(corpus_files()[:3]))
     monkeypatch.chdir(project)
     synthesis = Synthesis(speakers=1, noise_seconds=2, seed=0)
     with pytest.raises(DataError, match=message):

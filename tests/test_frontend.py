@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
 from base.types import STRICT
-from features import frontend
+from features import array_operations, frontend, tensor_operations
 from features.audio import pad_or_trim
 from features.mel import mel_filters
 from features.views import LogMel, Mfcc, SpectralView, Spectrogram, View, Waveform, from_definition
@@ -263,7 +263,7 @@ def test_a_kind_without_a_function_is_refused_and_never_computed_as_the_kind_it_
 
     view: Any = Pcen(kind="pcen", frame_ms=30, hop_ms=10, **MELS["40 bands"])
     with pytest.raises(TypeError, match=r"no front end for Pcen: add its function to features\.frontend\.FRONT_ENDS"):
-        frontend.front_end(view)
+        frontend.front_end(view, array_operations)
     with pytest.raises(TypeError, match="no front end for Pcen"):
         frontend.compute(view, clips())
 
@@ -318,7 +318,7 @@ def test_a_full_scale_sine_has_the_power_that_its_window_gives_it() -> None:
 def test_features_are_equal_in_batches_of_any_size(kind: str) -> None:
     view = view_of(kind, "30 ms by 10 ms")
     many = np.resize(clips(), (256, 16_000))
-    compute = tf.function(frontend.front_end(view))
+    compute = tf.function(frontend.front_end(view, tensor_operations))
     whole = compute(tf.constant(many)).numpy()
     for size in (1, 7):
         part = compute(tf.constant(many[:size])).numpy()
@@ -326,9 +326,38 @@ def test_features_are_equal_in_batches_of_any_size(kind: str) -> None:
     assert np.allclose(whole, frontend.compute(view, many), rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", VIEWS)
+def test_tensorflow_runs_the_same_lines_to_the_same_numbers(name: str) -> None:
+    assert_tensorflow_agrees(from_definition(VIEWS[name][1]))
+
+
+@pytest.mark.parametrize("frames", FRAMES)
+@pytest.mark.parametrize("kind", ["spectrogram", "logmel", "mfcc"])
+def test_tensorflow_agrees_for_every_framing(kind: str, frames: str) -> None:
+    assert_tensorflow_agrees(view_of(kind, frames))
+
+
+def assert_tensorflow_agrees(view: View) -> None:
+    expected = frontend.compute(view, clips())
+    computed = tf.function(frontend.front_end(view, tensor_operations))(tf.constant(clips())).numpy()
+    assert computed.shape == expected.shape and computed.dtype == expected.dtype
+    assert np.max(np.abs(computed - expected)) <= 1e-5 * np.max(np.abs(expected))
+
+
+def test_tensorflow_halves_the_rate_to_the_same_samples() -> None:
+    view = Waveform(kind="waveform", sample_rate_hz=8_000)
+    loud = np.random.default_rng(0).integers(-32768, 32768, (20, 16_000)).astype(np.int16)
+    computed = frontend.front_end(view, tensor_operations)(tf.constant(loud)).numpy()
+    assert np.array_equal(computed, frontend.compute(view, loud)) and computed.dtype == np.int16
+
+
 @pytest.mark.parametrize("kind", ["spectrogram", "mfcc"])
 def test_a_clips_features_have_the_same_bits_among_any_others(kind: str) -> None:
-    compute = frontend.array_front_end(view_of(kind, "30 ms by 10 ms"))
+    view = view_of(kind, "30 ms by 10 ms")
+
+    def compute(some: npt.NDArray[np.int16]) -> npt.NDArray[Any]:
+        return frontend.compute(view, some)
+
     generator = np.random.default_rng(0)
     loud = generator.integers(-32768, 32767, (70, 16_000), dtype=np.int16)
     alone = compute(clips()[:1])[0]

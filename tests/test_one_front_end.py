@@ -13,6 +13,7 @@ import tensorflow as tf
 from conftest import Call
 
 from base import params
+from features import tensor_operations
 from features.frontend import front_end
 from features.views import View
 from readers.store import open_store
@@ -55,7 +56,7 @@ def tensors(folder: Path, split: str) -> tuple[list[Any], npt.NDArray[Any]]:
 
 def test_the_pipeline_the_tf_data_path_and_the_front_end_alone_agree(extracted: Path, views: dict[str, View]) -> None:
     for kind in KINDS:
-        by_tf_data = front_end(views[kind])
+        by_tf_data = front_end(views[kind], tensor_operations)
         by_itself = tf.function(by_tf_data)
         for split in ("train", "validation", "test"):
             ids, audio = tensors(extracted / "waveform", split)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,21 @@ def test_an_epoch_of_a_reader_has_every_record(reader: str, store: Store) -> Non
 
 def test_measuring_counts_whole_epochs_after_the_first() -> None:
     epochs = iter([iter([100]), iter([3, 2]), iter([4, 1]), iter([5])])
-    records, seconds = measure(epochs, 6)
-    assert records == 10 and seconds > 0
+    reading = measure(epochs, 6)
+    assert reading.records == 10 and reading.rate == 10 / reading.seconds > 0
     assert list(next(epochs)) == [5]
+
+
+def test_the_wait_for_the_first_batch_is_that_of_the_epochs_start_alone() -> None:
+    def epoch(start_s: float) -> Iterator[int]:
+        time.sleep(start_s)
+        yield 1
+        time.sleep(0.2)
+        yield 1
+
+    reading = measure((epoch(start_s) for start_s in (0.3, 0.05, 0.05, 0.15)), 6)
+    assert reading.records == 6
+    assert 50 <= reading.first_batch_ms < 200
 
 
 @pytest.mark.slow
@@ -42,7 +56,9 @@ def test_the_command_shows_the_readers_that_can_run_here(
     arguments = [store.path, "--records=42", "--repetitions=1", f"--output={output}"]
     assert exit_code(main, *arguments) == 0
     printed = capfd.readouterr()
-    found = {each["reader"]: each["rates"] for each in json.loads(output.read_text())["rates"]}
+    read = json.loads(output.read_text())["rates"]
+    assert all(len(each["first_batch_ms"]) == 1 and min(each["first_batch_ms"]) > 0 for each in read)
+    found = {each["reader"]: each["rates"] for each in read}
     expected = {"tf.data", "NumPy", "TensorFlow Datasets"} | ({"PyTorch"} if TORCH_PYTHON.exists() else set())
     assert found.keys() == expected
     assert all(len(rates) == 1 and min(rates) > 0 for rates in found.values())

@@ -118,6 +118,30 @@ def test_kept_weights_are_those_of_the_best_epoch(trained: Path, store: Store) -
     assert float(np.concatenate(found).mean()) == pytest.approx(description.validation.accuracy, abs=1e-6)
 
 
+def smoothed_cross_entropy(probabilities: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
+    classes = probabilities.shape[1]
+    targets = np.eye(classes)[labels] * (1 - FIT.label_smoothing) + FIT.label_smoothing / classes
+    return float(-(targets * np.log(probabilities.astype(np.float64))).sum(axis=1).mean())
+
+
+def test_each_epoch_is_validated_on_every_clip_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[float] = []
+    save = Checkpoint.save
+
+    def validate_then_save(self: Checkpoint, network: keras.Model, row: dict[str, float]) -> None:
+        found = [(network.predict_on_batch(x), y.numpy()) for x, y in dataset.ordered(store, "validation", 7)]
+        expected.append(smoothed_cross_entropy(*(np.concatenate(each) for each in zip(*found, strict=True))))
+        save(self, network, row)
+
+    monkeypatch.setattr(Checkpoint, "save", validate_then_save)
+    train(with_fit(epochs=3), store, tmp_path / "m", tmp_path)
+    rows = read_history(tmp_path / "m")
+    assert [float(row["val_loss"]) for row in rows] == pytest.approx(expected, rel=1e-4)
+    assert len(set(expected)) == 3
+
+
 def test_the_same_run_twice_gives_the_same_bytes_with_augmentation_on(
     trained: Path, store: Store, tmp_path: Path
 ) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from base import files
 from base.errors import DataError
-from pipelines.engine.work import Commit, ShardMap, Step, Work, begin_file, begin_store, finish, is_committed
+from pipelines.engine.transforms import Commit, ShardMap
+from pipelines.engine.work import Step, Work, begin_file, begin_store, finish, is_committed
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from base.errors import DataError
+from features import tensor_operations
 from features.frontend import to_float
 from features.views import View
 from readers.store import Store
@@ -71,7 +72,7 @@ def example(view: View, names: Sequence[str], record: dict[str, tf.Tensor]) -> t
         int64, (batch,)).
     """
     features = record[view.tensor_name]
-    inputs = {FEATURES: to_float(features) if features.dtype == tf.int16 else features}
+    inputs = {FEATURES: to_float(features, tensor_operations) if features.dtype == tf.int16 else features}
     if LENGTH in names:
         inputs[LENGTH] = tf.cast(view.real_steps(record["length"]), tf.int32)
     return inputs, record["label"]

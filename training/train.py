@@ -132,10 +132,12 @@ def run(network: keras.Model, model: Model, store: Store, inputs: Inputs, checkp
         command.say(f"resuming after epoch {first_epoch}")
     if first_epoch == fit.epochs or is_over(checkpoint.rows, fit.early_stopping_epochs):
         return
-    validation = dataset.ordered(store, "validation", fit.batch_size, names) if fit.validates else None
+    # repeated and cut into passes by its steps: a single iterator serves all epochs, where each new one costs its start
+    validation = dataset.ordered(store, "validation", fit.batch_size, names).repeat() if fit.validates else None
     network.fit(
         epochs(store, fit, model.augment, inputs.statistics, names, first_epoch),
         validation_data=validation,
+        validation_steps=dataset.steps(store, ("validation",), fit.batch_size) if fit.validates else None,
         initial_epoch=first_epoch,
         epochs=fit.epochs,
         steps_per_epoch=dataset.steps(store, fit.splits, fit.batch_size),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from base import command, files, params
 from base.errors import DataError
 from base.types import STRICT
-from pipelines.archives import CORPUS_FILE, read_corpus, write_corpus
+from pipelines.archives import CORPUS_FILE, ENDINGS, GZIP_MAGIC, is_compressed, read_corpus, write_corpus
 from pipelines.corpus import download, synthesis
 from pipelines.corpus.synthesis import Synthesis
 from stores.lineage import Archive, ArchiveRole
@@ -53,7 +54,8 @@ class Corpus:
     """The section `corpus` of params.yaml: where the raw archives come from.
 
     Attributes:
-        source: "synthetic", the name of an official release, or a path to a .tar.gz.
+        source: "synthetic", the name of an official release, or a path to a .tar.gz or .tar; several workers can read
+            a large .tar.
         test_source: the official test archive: the name of a release, a path, or null.
         synthesis: the embedded default corpus.
     """
@@ -63,8 +65,6 @@ class Corpus:
     synthesis: Synthesis
 
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_LOCAL_ENDINGS = (".tar.gz", ".tgz")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -86,7 +86,7 @@ def resolve(role: ArchiveRole, given: str) -> Source:
     """What a value of corpus.source ("main") or corpus.test_source ("test") means.
 
     Raises:
-        DataError: it is neither a known name nor a gzip file whose name ends in .tar.gz or .tgz.
+        DataError: it is neither a known name nor an archive whose name says its format.
     """
     if role == "main" and given == SYNTHETIC:
         return Source(role, given, SYNTHETIC_FILE)
@@ -101,12 +101,21 @@ def _check_local(role: ArchiveRole, path: Path) -> None:
     key, names = ("source", [SYNTHETIC, *RELEASES[role]]) if role == "main" else ("test_source", [*RELEASES[role]])
     if not path.is_file():
         raise DataError(f"corpus.{key} is {str(path)!r}: no such file, and not one of {', '.join(names)}")
-    if not path.name.endswith(_LOCAL_ENDINGS):
-        raise DataError(f"corpus.{key} is {str(path)!r}: expected a name that ends in {' or '.join(_LOCAL_ENDINGS)}")
+    if not path.name.endswith(ENDINGS):
+        raise DataError(f"corpus.{key} is {str(path)!r}: expected a name that ends in {' or '.join(ENDINGS)}")
     with path.open("rb") as file:
-        start = file.read(len(_GZIP_MAGIC))
-    if start != _GZIP_MAGIC:
-        raise DataError(f"{path} is not a gzip file: it begins with {start!r}, expected {_GZIP_MAGIC!r}; make it again")
+        start = file.read(len(GZIP_MAGIC))
+    if is_compressed(path.name) and start != GZIP_MAGIC:
+        raise DataError(f"{path} is not a gzip file: it begins with {start!r}, expected {GZIP_MAGIC!r}; make it again")
+    if not is_compressed(path.name):
+        _check_tar(path)
+
+
+def _check_tar(path: Path) -> None:
+    try:
+        tarfile.open(path, "r:").close()
+    except tarfile.ReadError as error:
+        raise DataError(f"{path} is not an uncompressed tar archive ({error}); name it by its format") from error
 
 
 def sources(config: Corpus) -> list[Source]:
@@ -200,7 +209,8 @@ def copy(source: Path, target: Path) -> None:
 def main(output: Path) -> None:
     """Put the raw archive that params.yaml names into the folder OUTPUT, with corpus.json to describe it.
 
-    The source is "synthetic" (synthesized here), the name of an official release (downloaded), or a local .tar.gz.
+    The source is "synthetic" (synthesized here), the name of an official release (downloaded), or a local .tar.gz or
+    .tar.
     """
     config = params.load("corpus", Corpus)
     wanted = sources(config)

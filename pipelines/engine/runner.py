@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
-import shlex
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,20 +14,27 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from base.command import progress_bar
 from base.errors import DataError
+from pipelines.engine import pool
 
 _POLL_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A runner that exists, and its options; `prepare` makes it."""
+    """A runner that exists, and its options; `prepare` makes it.
+
+    Attributes:
+        runner: Beam's runner.
+        options: Beam's options.
+        processes: of this machine, that share the steps; 1 where Beam's own workers do all of them.
+    """
 
     runner: PipelineRunner
     options: PipelineOptions
+    processes: int = 1
 
     def run(
         self, build: Callable[[beam.Pipeline], object], progress: Callable[[], tuple[int, int]], unit: str, name: str
@@ -45,6 +49,7 @@ class Engine:
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
         with (
             _watching(progress, unit, name),
+            pool.processes(self.processes),
             beam.Pipeline(runner=self.runner, options=self.options) as pipeline,
         ):
             build(pipeline)
@@ -53,12 +58,12 @@ class Engine:
 def prepare(arguments: tuple[str, ...], default_workers: int | None = None) -> Engine:
     """Choose the runner before a stage touches anything.
 
-    Where the arguments name no runner, it is Beam's Python runner on this machine, which downloads nothing, with one
-    worker process for each core.
+    Where the arguments name no runner, it is Beam's Python runner on this machine, which downloads nothing; the steps
+    go to one process for each core.
 
     Args:
         arguments: Beam's options, such as ("--runner=FlinkRunner", "--flink_master=localhost:8081").
-        default_workers: worker processes of the default runner, unless --direct_num_workers says otherwise.
+        default_workers: processes for the default runner, unless --direct_num_workers says otherwise.
 
     Raises:
         DataError: Beam does not know an option, takes no such value, or has no such runner here.
@@ -67,15 +72,11 @@ def prepare(arguments: tuple[str, ...], default_workers: int | None = None) -> E
     direct, name = options.view_as(DirectOptions), options.view_as(StandardOptions).runner
     workers = direct.direct_num_workers
     if not any(argument.startswith("--direct_num_workers") for argument in arguments):
-        workers = default_workers or os.cpu_count() or 1
-    workers = workers or os.cpu_count() or 1
+        workers = default_workers or pool.cores()
     if name is not None or direct.direct_running_mode != "in_memory":
         return Engine(_named(name or "DirectRunner"), options)
-    direct.direct_num_workers = workers
-    if workers == 1:
-        return Engine(FnApiRunner(), options)
-    command = f"exec {shlex.quote(sys.executable)} -m pipelines.engine.worker {os.getpid()}"
-    return Engine(FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command)), options)
+    direct.direct_num_workers = 1
+    return Engine(FnApiRunner(), options, workers or pool.cores())
 
 
 def _named(name: str) -> PipelineRunner:

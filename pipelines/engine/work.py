@@ -1,4 +1,4 @@
-"""A map over shards that can be interrupted: each item is worked on once, and the output takes its place when whole.
+"""Work that can be interrupted: each item is worked on once, and the output takes its place when it is whole.
 
 A stage writes into a work folder that is named after its plan, the sum of what decides its bytes. An item whose report
 is there is not worked on again. The output takes its place only when it is finished, so a failed or interrupted run
@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-import apache_beam as beam
 from pydantic import TypeAdapter
 
 from base import __version__, files
@@ -148,9 +146,6 @@ class Step(ABC, Generic[Item, Report]):
     name: str
     report: type[Any]
 
-    def setup(self) -> None:
-        """Prepare a worker process."""
-
     @abstractmethod
     def index(self, item: Item) -> int:
         """The number of an item, from 0."""
@@ -179,79 +174,27 @@ class Step(ABC, Generic[Item, Report]):
         return report if self.holds(report, work) else None
 
 
-class ShardMap(beam.PTransform[Any, Any]):
-    """Items → reports, one each, of the items that could be finished; the report is written last."""
+def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
+    """The report on an item, which is worked on unless its report is there; the report is written last.
 
-    def __init__(self, work: Work, step: Step[Any, Any]) -> None:
-        super().__init__(step.name)
-        self._work, self._step = work, step
-
-    def expand(self, items: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
-        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(_Run(self._work, self._step))
-        return reports
-
-
-class _Run(beam.DoFn):
-    def __init__(self, work: Work, step: Step[Any, Any]) -> None:
-        self._work, self._step = work, step
-
-    def setup(self) -> None:
-        self._step.setup()
-
-    def process(self, item: Any) -> Iterator[Any]:
-        index = self._step.index(item)
-        report = self._step.read_report(index, self._work)
-        if report is None:
-            try:
-                report = self._step.run(item, self._work)
-            except DataError as error:
-                self._work.fail(self._step.name, index, str(error))
-            if report is None:
-                return
-            place = self._work.report_path(self._step.name, index)
-            files.write_text(place, files.to_json(asdict(report)), concurrent=True)
-            self._step.clean(item, self._work)
-        yield report
-
-
-MakeOutput: TypeAlias = Callable[[list[Any], Work], None]
-"""Makes the output at `Work.staged` from the reports in order of index; raises DataError where it must not be made."""
-
-
-class Commit(beam.PTransform[Any, Any]):
-    """Reports → the output in its place, once all reports are there; else nothing."""
-
-    def __init__(self, work: Work, expected: int, make_output: MakeOutput) -> None:
-        """Wire the end of a stage.
-
-        Args:
-            work: the work.
-            expected: how many reports there must be.
-            make_output: makes the output from reports that have an `index`.
-        """
-        super().__init__("commit")
-        self._work, self._expected, self._make_output = work, expected, make_output
-
-    def expand(self, reports: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
-        step = _Commit(self._work, self._expected, self._make_output)
-        done: beam.pvalue.PCollection[Any] = (
-            reports.pipeline | beam.Create([None]) | beam.ParDo(step, beam.pvalue.AsList(reports))
-        )
-        return done
-
-
-class _Commit(beam.DoFn):
-    def __init__(self, work: Work, expected: int, make_output: MakeOutput) -> None:
-        self._work, self._expected, self._make_output = work, expected, make_output
-
-    def process(self, _: None, reports: Iterable[Any]) -> None:
-        ordered = sorted(reports, key=lambda report: report.index)
-        if len(ordered) < self._expected:
-            return
+    Returns:
+        The report, or None where the item can't be finished: then `finish` tells why.
+    """
+    index = step.index(item)
+    report = step.read_report(index, work)
+    if report is None:
         try:
-            self._make_output(ordered, self._work)
+            report = step.run(item, work)
         except DataError as error:
-            self._work.fail("commit", 0, str(error))
-            return
-        files.write_text(self._work.path(_COMMITTED_FILE), files.to_json({"output": self._work.output}))
-        _put_in_place(self._work)
+            work.fail(step.name, index, str(error))
+        if report is None:
+            return None
+        files.write_text(work.report_path(step.name, index), files.to_json(asdict(report)), concurrent=True)
+        step.clean(item, work)
+    return report
+
+
+def commit(work: Work) -> None:
+    """Mark the output at `Work.staged` as whole, and put it in its place."""
+    files.write_text(work.path(_COMMITTED_FILE), files.to_json({"output": work.output}))
+    _put_in_place(work)

@@ -1,7 +1,11 @@
 """`python -m pipelines.extract`: runs the stage."""
 
-from base import command
-from pipelines.extract.extract import main
-
 if __name__ == "__main__":
+    from pipelines.engine import start
+
+    start.import_ahead("pipelines.extract.featurize", "features.frontend")
+
+    from base import command
+    from pipelines.extract.extract import main
+
     command.run(main)

@@ -1,12 +1,14 @@
-"""The stage `extract`: computes one view of the selected clips and writes it as a store of feature shards.
+"""The stage `extract`: computes views of the selected clips and writes each as a store of feature shards.
 
-Clip shards → features of each shard, divided into splits → statistics, metadata and manifest.
+For each view: clip shards → features of each shard, divided into splits → statistics, metadata and manifest.
 """
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 import apache_beam as beam
 import click
@@ -21,7 +23,8 @@ from features.statistics import Totals, merge, statistics_json
 from features.statistics import finish as finish_statistics
 from features.views import MelView, View, definition, version
 from pipelines.engine import runner
-from pipelines.engine.work import Commit, ShardMap, Work, begin_store, finish, is_committed
+from pipelines.engine.transforms import Commit, ShardMap
+from pipelines.engine.work import Work, begin_store, finish, is_committed
 from pipelines.extract.featurize import Featurize, FeaturizedShard, Inputs, part_path
 from stores import tables, writing
 from stores.catalog import VIEW_CATALOG_SCHEMA
@@ -37,55 +40,77 @@ class Extract:
     views: dict[Name, View]
 
 
-def extract(clips: str, selection: str, output: str, view: View, beam_options: tuple[str, ...]) -> None:
-    """Make the feature store of a view.
+@dataclass(frozen=True)
+class _Store:
+    """A store to make: its name, folder, view, manifest that is still without shards, and unfinished work."""
+
+    name: str
+    folder: str
+    view: View
+    manifest: Manifest
+    work: Work
+
+
+def extract(clips: str, selection: str, outputs: Mapping[str, View], beam_options: tuple[str, ...]) -> None:
+    """Make the feature stores of some views.
 
     Args:
         clips: the finished clip store.
         selection: the table of (id, label, split).
-        output: folder of the view, which names the store; the store goes into a folder of its version below.
-        view: the definition of the features.
+        outputs: folder of a view, which names its store, and definition of its features; the store goes into a folder
+            of its version below.
         beam_options: Beam's own options.
 
     Raises:
         DataError: an input is missing, damaged, or the selection was made from other clips.
     """
     engine = runner.prepare(beam_options)
-    if isinstance(view, MelView):
-        mel_filters(view)  # refuses an empty band here, not in a worker
+    for view in outputs.values():
+        if isinstance(view, MelView):
+            mel_filters(view)  # refuses an empty band here, not in a worker
     clip_manifest, task = read_manifest(clips), read_task(selection)
     if task.clips_manifest_sha256 != clip_manifest.sha256:
         raise DataError(f"{selection} was made from other clips than {clips}: run `python -m pipelines.select` again")
-    name = posixpath.basename(output.rstrip("/"))
-    manifest = _manifest(name, view, task, clip_manifest)
-    store = files.join(output, manifest.version)
-    work = begin_store(store, {"manifest": manifest.to_json()})
-    inputs = Inputs(
-        clip_shards=tuple(files.join(clips, shard.file) for shard in clip_manifest.shards),
-        catalog=files.join(clips, CATALOG_FILE),
-        selection=selection,
-        store=name,
-    )
-    shards = len(inputs.clip_shards)
+    stores = [_begin(output, view, task, clip_manifest) for output, view in outputs.items()]
+    unfinished = [store for store in stores if not is_committed(store.work)]
+    clip_shards = tuple(files.join(clips, shard.file) for shard in clip_manifest.shards)
+    inputs = Inputs(clip_shards, catalog=files.join(clips, CATALOG_FILE), selection=selection)
+    shards = len(clip_shards)
 
     def progress() -> tuple[int, int]:
-        return work.reports(Featurize.name), shards
+        return sum(store.work.reports(Featurize.name) for store in unfinished), shards * len(unfinished)
 
     def build(pipeline: beam.Pipeline) -> None:
-        _ = (
-            pipeline
-            | "Clip shards" >> beam.Create(range(shards))
-            | "Spread over workers" >> beam.Reshuffle()
-            | ShardMap(work, Featurize(inputs, view))
-            | Commit(work, shards, MakeStore(manifest, view))
-        )
+        numbers = pipeline | "Clip shards" >> beam.Create(range(shards)) | "Spread over workers" >> beam.Reshuffle()
+        for store in unfinished:
+            _ = (
+                numbers
+                | f"featurize {store.folder}" >> ShardMap(store.work, Featurize(inputs, store.name, store.view))
+                | f"commit {store.folder}" >> Commit(store.work, shards, MakeStore(store.manifest, store.view))
+            )
 
-    if not is_committed(work):
-        engine.run(build, progress, "shard", f"extract {name}")
-    finish(work)
-    for other in files.names(output):
-        if VERSION.fullmatch(other) and other != manifest.version:
-            clear_version(files.join(output, other))
+    if unfinished:
+        engine.run(build, progress, "shard", f"extract {', '.join(store.name for store in unfinished)}")
+    for store in stores:
+        finish(store.work)
+        above = posixpath.dirname(store.folder)
+        for other in files.names(above):
+            if VERSION.fullmatch(other) and other != store.manifest.version:
+                clear_version(files.join(above, other))
+
+
+def _begin(output: str, view: View, task: Task, clips: Manifest) -> _Store:
+    name = posixpath.basename(output)
+    manifest = Manifest(
+        name=name,
+        version=version(view),
+        definition=definition(view),
+        archives=clips.archives,
+        clip_parameters=clips.clip_parameters,
+        task=task,
+    )
+    folder = files.join(output, manifest.version)
+    return _Store(name, folder, view, manifest, begin_store(folder, {"manifest": manifest.to_json()}))
 
 
 def clear_version(folder: str) -> None:
@@ -114,35 +139,27 @@ class MakeStore:
         writing.commit(work.staged, self.manifest.with_shards(tuple(shards)), (CATALOG_FILE, STATISTICS_FILE))
 
 
-def _manifest(name: str, view: View, task: Task, clips: Manifest) -> Manifest:
-    return Manifest(
-        name=name,
-        version=version(view),
-        definition=definition(view),
-        archives=clips.archives,
-        clip_parameters=clips.clip_parameters,
-        task=task,
-    )
-
-
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("clips")
 @click.argument("selection")
-@click.argument("features")
-@click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
-def main(clips: str, selection: str, features: str, beam_options: tuple[str, ...]) -> None:
-    """Compute the view that the folder FEATURES is named after, of the clips of CLIPS that SELECTION names.
+@click.argument("features", nargs=-1, required=True, type=click.UNPROCESSED, metavar="FEATURES... [BEAM_OPTIONS]...")
+def main(clips: str, selection: str, features: tuple[str, ...]) -> None:
+    """Compute the views that the folders FEATURES are named after, of the clips of CLIPS that SELECTION names.
 
     The views are declared in params.yaml under extract.views. Further options are Beam's own.
     """
+    outputs = tuple(takewhile(lambda argument: not argument.startswith("-"), features))
     views = params.load("extract", Extract).views
-    name = posixpath.basename(features.rstrip("/"))
-    if name not in views:
-        raise DataError(f"{features}: no view {name!r} in params.yaml; extract.views declares {', '.join(views)}")
-    view = views[name]
-    extract(clips, selection, features, view, beam_options)
-    folder = files.join(features, version(view))
-    manifest = read_manifest(folder)
-    clips_of = {split: sum(each.records for each in manifest.shards if each.split == split) for split in SPLITS}
-    counts = ", ".join(f"{split} {number}" for split, number in clips_of.items())
-    command.say(f"{folder}: {manifest.tensor} {view.shape} {view.dtype}, clips: {counts}")
+    named = {output.rstrip("/"): posixpath.basename(output.rstrip("/")) for output in outputs}
+    if not named:
+        raise DataError(f"got no folder of a view before {features[0]}, expected one such as data/features/mfcc")
+    if unknown := [output for output, name in named.items() if name not in views]:
+        raise DataError(f"{', '.join(unknown)}: no such view in params.yaml; extract.views declares {', '.join(views)}")
+    extract(clips, selection, {output: views[name] for output, name in named.items()}, features[len(outputs) :])
+    for output, name in named.items():
+        view = views[name]
+        folder = files.join(output, version(view))
+        manifest = read_manifest(folder)
+        clips_of = {split: sum(each.records for each in manifest.shards if each.split == split) for split in SPLITS}
+        counts = ", ".join(f"{split} {number}" for split, number in clips_of.items())
+        command.say(f"{folder}: {manifest.tensor} {view.shape} {view.dtype}, clips: {counts}")

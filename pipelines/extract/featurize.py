@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +25,6 @@ from stores.records import CLIP_RECORD, view_record
 from stores.tables import open_table, write_table
 from stores.writing import ShardWriter, open_shard
 
-T = TypeVar("T")
-FrontEnd: TypeAlias = "Callable[[npt.NDArray[np.int16]], npt.NDArray[np.generic]]"
-
-CLIPS_AT_ONCE: Final = 32
-
 
 @dataclass(frozen=True)
 class FeaturizedShard:
@@ -50,23 +43,26 @@ class FeaturizedShard:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where the clip shards, the catalog and the selection are, and the name of the store to make."""
+    """Where the clip shards, the catalog and the selection are."""
 
     clip_shards: tuple[str, ...]
     catalog: str
     selection: str
-    store: str
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """A chosen clip: its id, label, split and real length in samples, its row of the catalog, and its audio."""
+class _Choice(NamedTuple):
+    """A clip that the selection names: its label, its split, and its row in the catalog's row group."""
 
-    id: str
     label: int
     split: str
+    row: int
+
+
+class _Chosen(NamedTuple):
+    """A chosen clip as its shard holds it: real length in samples, and int16 audio, (16000,)."""
+
+    id: str
     length: int
-    row: dict[str, Any]
     audio: npt.NDArray[np.int16]
 
 
@@ -76,24 +72,15 @@ class Featurize(Step[int, FeaturizedShard]):
     name = "featurize"
     report = FeaturizedShard
 
-    def __init__(self, inputs: Inputs, view: View) -> None:
-        self._inputs, self._view = inputs, view
-        self._front_end: FrontEnd | None = None
+    def __init__(self, inputs: Inputs, store: str, view: View) -> None:
+        """Set up the step.
 
-    def setup(self) -> None:
-        """Load TensorFlow, once in a worker process."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TensorFlow's import then leaves Keras out: 3 s and 90 MB
-        import tensorflow as tf
-
-        from features.frontend import array_front_end
-
-        try:  # workers share the machine's cores among them already
-            tf.config.threading.set_intra_op_parallelism_threads(1)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:
-            pass  # TensorFlow runs in this process already, with the threads that it has
-        self._front_end = array_front_end(self._view)
+        Args:
+            inputs: the stage's files.
+            store: name of the store to make.
+            view: the definition of the features.
+        """
+        self._inputs, self._store, self._view = inputs, store, view
 
     def index(self, item: int) -> int:
         return item
@@ -107,9 +94,7 @@ class Featurize(Step[int, FeaturizedShard]):
         Raises:
             DataError: the shard is damaged, or lacks a clip that the selection names.
         """
-        if self._front_end is None:
-            self.setup()
-        return featurize(item, self._inputs, self._view, self._front_end, work)  # type: ignore[arg-type]
+        return featurize(item, self._inputs, self._store, self._view, work)
 
 
 def part_path(work: Work, index: int) -> str:
@@ -117,80 +102,101 @@ def part_path(work: Work, index: int) -> str:
     return work.path(f"catalog-{index:05d}.parquet")
 
 
-def featurize(index: int, inputs: Inputs, view: View, front_end: FrontEnd, work: Work) -> FeaturizedShard:
+def featurize(index: int, inputs: Inputs, store: str, view: View, work: Work) -> FeaturizedShard:
     """Write the feature shards of a clip shard and its part of the catalog.
 
     Args:
         index: the clip shard's number.
         inputs: the stage's files.
+        store: name of the store to make.
         view: the definition of the features.
-        front_end: `features.frontend.array_front_end(view)`.
         work: where to write.
 
     Raises:
         DataError: the shard is damaged, or lacks a clip that the selection names.
     """
+    from features import frontend  # and SciPy, which takes a while and is of no use to the process that runs Beam
+
+    catalog = _read_group(inputs.catalog, index)
+    choices = _choices(inputs, index, catalog)
     totals: dict[str, Totals] = {split: no_totals(view) for split in SPLITS}
-    rows: list[dict[str, Any]] = []
     spec, shards = view_record(view), len(inputs.clip_shards)
+    found: list[_Choice] = []
+    positions: list[int] = []
     with ExitStack() as stack:
         writers: dict[str, ShardWriter] = {
-            split: stack.enter_context(open_shard(work.staged, inputs.store, split, index, shards)) for split in SPLITS
+            split: stack.enter_context(open_shard(work.staged, store, split, index, shards)) for split in SPLITS
         }
-        for batch in _batches(_chosen_clips(index, inputs), CLIPS_AT_ONCE):
-            features = front_end(np.stack([each.audio for each in batch]))
-            for each, tensor in zip(batch, features, strict=True):
-                length = view.real_length(each.length)
-                record = {"id": each.id, "label": each.label, "length": length, view.tensor_name: tensor}
-                place = {"shard": index, "position": writers[each.split].records}
-                rows.append({**each.row, "label": each.label, "split": each.split, **place})
-                writers[each.split].write(spec.encode(record))
+        for batch in _batches(inputs.clip_shards[index], choices, inputs.selection, frontend.CLIPS_AT_ONCE):
+            features = frontend.compute(view, np.stack([each.audio for each in batch]))
+            chosen = [choices[each.id] for each in batch]
+            for clip, choice, tensor in zip(batch, chosen, features, strict=True):
+                writer = writers[choice.split]
+                positions.append(writer.records)
+                length = view.real_length(clip.length)
+                record = {"id": clip.id, "label": choice.label, "length": length, view.tensor_name: tensor}
+                writer.write(spec.encode(record))
+            found += chosen
             for split in SPLITS:
-                of_split = np.array([each.split == split for each in batch])
-                if of_split.any():
-                    totals[split] = merge((totals[split], totals_of(features[of_split], view)), view)
-    write_table(part_path(work, index), pa.Table.from_pylist(rows, VIEW_CATALOG_SCHEMA))
+                of_split = [place for place, choice in enumerate(chosen) if choice.split == split]
+                if of_split:
+                    mine = features if len(of_split) == len(chosen) else features[of_split]
+                    totals[split] = merge((totals[split], totals_of(mine, view)), view)
+    write_table(part_path(work, index), _catalog_part(catalog, found, index, positions))
     written = tuple(writer.shard() for writer in writers.values())
     return FeaturizedShard(index, written, {split: each.to_dict() for split, each in totals.items()})
 
 
-def _chosen_clips(index: int, inputs: Inputs) -> Iterator[_Chosen]:
-    """The chosen clips of a shard, in its order."""
-    chosen = _read_selection(inputs.selection, index)
-    rows = _read_catalog(inputs.catalog, index, chosen.keys())
-    path = inputs.clip_shards[index]
+def _read_group(path: str, index: int) -> pa.Table:
+    with open_table(path) as file:
+        return file.read_row_group(index)
+
+
+def _choices(inputs: Inputs, index: int, catalog: pa.Table) -> dict[str, _Choice]:
+    """What the selection says of the clips of a shard, by id."""
+    selection = _read_group(inputs.selection, index)
+    rows = pc.index_in(selection.column("id"), catalog.column("id"))
+    if rows.null_count:
+        absent = selection.column("id").filter(pc.is_null(rows)).to_pylist()
+        raise DataError(f"{inputs.catalog} lacks {len(absent)} clips that were selected, such as {min(absent)}")
+    columns = (*(selection.column(name).to_pylist() for name in ("label", "split")), rows.to_pylist())
+    choices = map(_Choice, *columns)
+    return dict(zip(selection.column("id").to_pylist(), choices, strict=True))
+
+
+def _batches(path: str, choices: Mapping[str, _Choice], selection: str, size: int) -> Iterator[list[_Chosen]]:
+    """The chosen clips of a shard in its order, some at once.
+
+    Raises:
+        DataError: the shard is missing or damaged, or lacks a chosen clip.
+    """
     if not files.is_file(path):
         raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again")
+    batch: list[_Chosen] = []
+    missing = set(choices)
     with files.open_for_reading(path) as file:
         for record in read_records(file, path):
             clip: dict[str, Any] = CLIP_RECORD.decode(record)
-            if clip["id"] in chosen:
-                label, split = chosen.pop(clip["id"])
-                yield _Chosen(clip["id"], label, split, clip["length"], rows[clip["id"]], clip["audio"])
-    if chosen:
-        raise DataError(f"{path} lacks {len(chosen)} clips that {inputs.selection} names, such as {min(chosen)}")
-
-
-def _read_selection(selection: str, index: int) -> dict[str, tuple[int, str]]:
-    """The chosen clips of a row group: id → (label, split)."""
-    with open_table(selection) as file:
-        table = file.read_row_group(index)
-    columns = (table.column(name).to_pylist() for name in ("id", "label", "split"))
-    return {clip_id: (label, split) for clip_id, label, split in zip(*columns, strict=True)}
-
-
-def _read_catalog(catalog: str, index: int, chosen: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The catalog's rows of the chosen clips of a shard: id → row."""
-    with open_table(catalog) as file:
-        table = file.read_row_group(index)
-    rows = table.filter(pc.is_in(table.column("id"), pa.array(sorted(chosen), pa.string()))).to_pylist()
-    found = {row["id"]: row for row in rows}
-    if absent := set(chosen) - found.keys():
-        raise DataError(f"{catalog} lacks {len(absent)} clips that were selected, such as {min(absent)}")
-    return found
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    items = iter(items)
-    while batch := list(islice(items, size)):
+            if clip["id"] in missing:
+                missing.discard(clip["id"])
+                batch.append(_Chosen(clip["id"], clip["length"], clip["audio"]))
+                if len(batch) == size:
+                    yield batch
+                    batch = []
+    if batch:
         yield batch
+    if missing:
+        raise DataError(f"{path} lacks {len(missing)} clips that {selection} names, such as {min(missing)}")
+
+
+def _catalog_part(catalog: pa.Table, found: list[_Choice], shard: int, positions: list[int]) -> pa.Table:
+    """The catalog's rows of the clips of a feature shard, with their label, split and place in the new store."""
+    rows = catalog.take(pa.array([choice.row for choice in found], pa.int64()))
+    columns = {
+        **{name: rows.column(name) for name in rows.column_names},
+        "label": [choice.label for choice in found],
+        "split": [choice.split for choice in found],
+        "shard": [shard] * len(found),
+        "position": positions,
+    }
+    return pa.table([columns[field.name] for field in VIEW_CATALOG_SCHEMA], schema=VIEW_CATALOG_SCHEMA)

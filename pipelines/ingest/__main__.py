@@ -1,7 +1,11 @@
 """`python -m pipelines.ingest`: runs the stage."""
 
-from base import command
-from pipelines.ingest.ingest import main
-
 if __name__ == "__main__":
+    from pipelines.engine import start
+
+    start.import_ahead("pipelines.ingest.scatter", "pipelines.ingest.seal")
+
+    from base import command
+    from pipelines.ingest.ingest import main
+
     command.run(main)

@@ -1,6 +1,6 @@
 """The stage `ingest`: streams the raw archives into a store of one-second clips, with a catalog and the rejects.
 
-Archives → scatter to one intermediate file per shard → group by shard → seal each shard → the finished store.
+Parts of archives → scatter to one intermediate file per shard → group by shard → seal each shard → the finished store.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from base.errors import DataError
 from pipelines import layouts
 from pipelines.archives import read_corpus
 from pipelines.engine import runner
-from pipelines.engine.work import Commit, ShardMap, Work, begin_store, finish, is_committed
+from pipelines.engine.transforms import Commit, ShardMap
+from pipelines.engine.work import Work, begin_store, finish, is_committed
 from pipelines.ingest.config import Ingest
-from pipelines.ingest.scatter import Numbered, Scatter, Scattered, scattered_bytes
+from pipelines.ingest.parts import divide
+from pipelines.ingest.scatter import Scatter, Scattered, scattered_bytes
 from pipelines.ingest.seal import CLIPS_STORE, Seal, Sealed, part_path
 from stores import tables
 from stores.catalog import CATALOG_SCHEMA, REJECTS_SCHEMA
@@ -45,20 +47,20 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
     layouts.find(config.layout)
     archives = read_corpus(raw)
     manifest = _manifest(archives, config)
-    work = begin_store(output, {"manifest": manifest.to_json()})
-    numbered = [Numbered(index, archive) for index, archive in enumerate(archives)]
-    total_bytes = sum(archive.bytes for archive in archives)
+    parts = divide(archives, raw, config.layout)
+    work = begin_store(output, {"manifest": manifest.to_json(), "parts": [part.start for part in parts]})
+    total_bytes = sum(part.bytes for part in parts)
 
     def progress() -> tuple[int, int]:
-        scattered = sum(scattered_bytes(work, each) for each in numbered)
+        scattered = sum(scattered_bytes(work, part) for part in parts)
         return scattered + total_bytes * work.reports(Seal.name) // config.shards, 2 * total_bytes
 
-    seal = Seal(config, len(archives))
+    seal = Seal(config, len(parts))
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = (
             pipeline
-            | "Archives" >> beam.Create(numbered)
+            | "Parts" >> beam.Create(parts)
             | ShardMap(work, Scatter(raw, config, seal))
             | "To each shard" >> beam.FlatMap(to_each_shard, config.shards)
             | "Group by shard" >> beam.GroupByKey()
@@ -71,9 +73,9 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
     finish(work)
 
 
-def to_each_shard(archive: Scattered, shards: int) -> Iterator[tuple[int, Scattered]]:
-    """An archive that was dealt out, for each shard."""
-    return ((shard, archive) for shard in range(shards))
+def to_each_shard(part: Scattered, shards: int) -> Iterator[tuple[int, Scattered]]:
+    """A part that was dealt out, for each shard."""
+    return ((shard, part) for shard in range(shards))
 
 
 @dataclass(frozen=True)

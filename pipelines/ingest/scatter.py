@@ -1,12 +1,12 @@
-"""Reads an archive once and deals its files out to one intermediate file per shard, still encoded and unsorted."""
+"""Reads a part of an archive and deals its files out to an intermediate file per shard, still encoded and unsorted."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from base import files
 from base.errors import DataError
@@ -15,32 +15,22 @@ from features.views import CLIP_SAMPLES
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
 from pipelines.ingest import spill
-from pipelines.ingest.archive import Member, read_members
 from pipelines.ingest.config import Ingest
+from pipelines.ingest.parts import Part, read
 from pipelines.ingest.silence import cut
+from pipelines.ingest.tar import Member
 from pipelines.layouts import Background, Layout, Other, SplitList, Utterance, normalized
-from stores.lineage import Archive
 from stores.writing import shard_index
-
-_NAMES_IN_ERRORS: Final = 3
-
-
-@dataclass(frozen=True)
-class Numbered:
-    """An archive and its place among the archives; a clip found twice is taken from the first."""
-
-    index: int
-    archive: Archive
 
 
 @dataclass(frozen=True)
 class Scattered:
-    """Report on an archive that was dealt out.
+    """Report on a part of an archive that was dealt out.
 
     Attributes:
-        index: its place among the archives.
-        file: its file name.
-        listed_splits: whether it lists its splits.
+        index: its place among the parts of all archives.
+        file: file name of the archive.
+        listed_splits: whether this part lists splits; the lists count for all of the archive.
     """
 
     index: int
@@ -48,8 +38,8 @@ class Scattered:
     listed_splits: bool
 
 
-class Scatter(Step[Numbered, Scattered]):
-    """Archive → one spill per shard."""
+class Scatter(Step[Part, Scattered]):
+    """A part of an archive → one spill per shard."""
 
     name = "scatter"
     report = Scattered
@@ -64,7 +54,7 @@ class Scatter(Step[Numbered, Scattered]):
         """
         self._raw, self._config, self._next_step = raw, config, next_step
 
-    def index(self, item: Numbered) -> int:
+    def index(self, item: Part) -> int:
         return item.index
 
     def holds(self, report: Scattered, work: Work) -> bool:
@@ -75,60 +65,48 @@ class Scatter(Step[Numbered, Scattered]):
             for shard in range(self._config.shards)
         )
 
-    def run(self, item: Numbered, work: Work) -> Scattered:
+    def run(self, item: Part, work: Work) -> Scattered:
         """Write the spills.
 
         Raises:
             DataError: the archive is damaged, or has no clip.
         """
-        archive, config, layout = item.archive, self._config, layouts.find(self._config.layout)
+        config, layout = self._config, layouts.find(self._config.layout)
         progress = progress_path(work, item.index)
-        clips, listed, order = 0, False, 0
-        first_names: list[str] = []
+        listed, order = False, 0
         with ExitStack() as stack:
-            file = stack.enter_context(files.open_for_reading(files.join(self._raw, archive.file)))
+            members = read(item, self._raw, config.layout, lambda count: files.write_text(progress, str(count)))
+            stack.enter_context(closing(members))
             spills = _open_spills(stack, work, item.index, config.shards)
-            members = read_members(
-                file, archive.file, archive.sha256, lambda count: files.write_text(progress, str(count))
-            )
             for member in members:
                 for header, data in _entries(member, layout, config):
                     header["order"] = order = order + 1
                     spill.append(spills[shard_index(header["id"], config.shards)], header, data)
-                    clips += header["kind"] == "utterance"
                     listed |= header["kind"] == "listed"
-                if len(first_names) < _NAMES_IN_ERRORS:
-                    first_names.append(member.name)
-            if not clips:
-                begins = ", ".join(first_names) or "nothing"
-                raise DataError(
-                    f"{archive.file} has no clip named {layout.expected}; it begins with: {begins}; "
-                    f"ingest.layout is {config.layout}, the layouts are {', '.join(layouts.names())}"
-                )
-        return Scattered(item.index, archive.file, listed)
+        return Scattered(item.index, item.archive.file, listed)
 
 
 def progress_path(work: Work, index: int) -> str:
-    """Path of the file that says how many bytes of an archive have been read."""
+    """Path of the file that says how many bytes of a part have been read."""
     return work.path(f"progress-{index:05d}")
 
 
-def scattered_bytes(work: Work, item: Numbered) -> int:
-    """How many bytes of an archive have been dealt out so far."""
+def scattered_bytes(work: Work, item: Part) -> int:
+    """How many bytes of a part have been dealt out so far."""
     if files.is_file(work.report_path(Scatter.name, item.index)):
-        return item.archive.bytes
+        return item.bytes
     progress = progress_path(work, item.index)
     return int(files.read_bytes(progress)) if files.is_file(progress) else 0
 
 
-def _open_spills(stack: ExitStack, work: Work, archive: int, shards: int) -> list[BinaryIO]:
+def _open_spills(stack: ExitStack, work: Work, part: int, shards: int) -> list[BinaryIO]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = shards + 256
     if soft < needed:
         if hard != resource.RLIM_INFINITY and hard < needed:
             raise DataError(f"ingest.shards {shards} needs {needed} open files, the system allows {hard}: take fewer")
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    paths = (work.path(spill.name(archive, shard)) for shard in range(shards))
+    paths = (work.path(spill.name(part, shard)) for shard in range(shards))
     return [stack.enter_context(files.published(path, concurrent=True)) for path in paths]
 
 

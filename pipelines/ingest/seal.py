@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
 from base import files
 from features import clip_id
@@ -25,14 +24,14 @@ from pipelines.layouts import Layout
 from stores.catalog import CATALOG_SCHEMA, HARMLESS_REASONS, REJECTS_SCHEMA
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD
-from stores.tables import write_table
+from stores.tables import from_rows, write_table
 from stores.writing import digest, open_shard
 
 CLIPS_STORE: Final = "clips"
 CLIPS_SPLIT: Final = "unsplit"
 
-Listed: TypeAlias = dict[tuple[int, str], SplitName]
-"""(number of the archive, id) → split, from the archives' lists."""
+Listed: TypeAlias = dict[str, dict[str, SplitName]]
+"""File name of an archive that has lists → id → split."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,8 @@ class Seal(Step[tuple[int, Any], Sealed]):
             for source, clip in _usable_clips(sources, rejects):
                 writer.write(_encode(source, clip))
                 rows.append(_row(source, clip, _split_of(source, listed, layout), index, len(rows)))
-        write_table(part_path(work, "catalog", index), pa.Table.from_pylist(rows, CATALOG_SCHEMA))
-        write_table(part_path(work, "rejects", index), pa.Table.from_pylist(rejects, REJECTS_SCHEMA))
+        write_table(part_path(work, "catalog", index), from_rows(rows, CATALOG_SCHEMA))
+        write_table(part_path(work, "rejects", index), from_rows(rejects, REJECTS_SCHEMA))
         bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
         example = f"{bad[0]['path']}: {bad[0]['reason']} ({bad[0]['detail']})" if bad else ""
         used = sum(row["recording"] is None for row in rows)
@@ -141,13 +140,13 @@ def _read_index(
 ) -> tuple[list[_Source], Listed]:
     """The clips of a shard in their final order, and the splits that the archives' lists give them."""
     sources: list[_Source] = []
-    listed: Listed = {}
+    listed: Listed = {archive.file: {} for archive in archives if archive.listed_splits}
     for archive in archives:
-        file = stack.enter_context(files.open_for_reading(work.path(spill.name(archive.index, index))))
+        file = stack.enter_context(files.open_for_seeking(work.path(spill.name(archive.index, index))))
         for header, offset in spill.index(file):
             match header["kind"]:
                 case "listed":
-                    listed[archive.index, header["id"]] = header["split"]
+                    listed[archive.file][header["id"]] = header["split"]
                 case "reject":
                     rejects.append(_reject(header["id"], header["reason"], header["detail"], archive))
                 case _:
@@ -185,7 +184,7 @@ def _decode(source: _Source) -> _Clip:
 
 def _clip(samples: Samples, rate_hz: int) -> _Clip:
     padded, length = pad_or_trim(samples)
-    sha256 = hashlib.sha256(padded.astype("<i2", copy=False).tobytes()).hexdigest()
+    sha256 = hashlib.sha256(np.ascontiguousarray(padded, "<i2").data).hexdigest()
     return _Clip(padded, length, rate_hz, sha256)
 
 
@@ -209,8 +208,8 @@ def _split_of(source: _Source, listed: Listed, layout: Layout) -> SplitName | No
         return None
     if clip_id.parse(name).ready:
         return "test"
-    if source.archive.listed_splits:
-        return listed.get((source.archive.index, name), "train")
+    if source.archive.file in listed:
+        return listed[source.archive.file].get(name, "train")
     return layout.official_split(name)
 
 

@@ -16,6 +16,8 @@ import google_crc32c
 from base.errors import DataError
 
 _PREFIX: Final = struct.Struct("<III")
+_GUESS_BYTES: Final = 512
+"""Long enough for the beginning of an entry and its header in most cases."""
 
 
 def name(archive: int, shard: int) -> str:
@@ -34,19 +36,24 @@ def append(file: BinaryIO, header: dict[str, Any], data: bytes = b"") -> None:
     """Add an entry at the end of a file."""
     text = json.dumps(header, separators=(",", ":")).encode()
     crc = google_crc32c.extend(google_crc32c.value(text), data)
-    file.write(_PREFIX.pack(crc, len(text), len(data)))
-    file.write(text)
-    file.write(data)
+    file.write(b"".join((_PREFIX.pack(crc, len(text), len(data)), text, data)))
 
 
 def index(file: BinaryIO) -> Iterator[Entry]:
-    """The entries of a file in order, their data passed over."""
+    """The entries of a file in order, their data passed over; between two of them the file may be read elsewhere."""
     offset = 0
-    while prefix := file.read(_PREFIX.size):
-        _, header_bytes, data_bytes = _PREFIX.unpack(prefix)
-        yield Entry(json.loads(file.read(header_bytes)), offset)
-        offset += _PREFIX.size + header_bytes + data_bytes
-        file.seek(offset)
+    while start := _read(file, offset, _GUESS_BYTES):
+        _, header_bytes, data_bytes = _PREFIX.unpack_from(start)
+        end = _PREFIX.size + header_bytes
+        if end > len(start):
+            start = _read(file, offset, end)
+        yield Entry(json.loads(start[_PREFIX.size : end]), offset)
+        offset += end + data_bytes
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
 
 
 def read_data(file: BinaryIO, offset: int) -> bytes:
@@ -55,8 +62,7 @@ def read_data(file: BinaryIO, offset: int) -> bytes:
     Raises:
         DataError: the entry does not match its checksum.
     """
-    file.seek(offset)
-    crc, header_bytes, data_bytes = _PREFIX.unpack(file.read(_PREFIX.size))
+    crc, header_bytes, data_bytes = _PREFIX.unpack(_read(file, offset, _PREFIX.size))
     content = file.read(header_bytes + data_bytes)
     if google_crc32c.value(content) != crc:
         raise DataError(f"an intermediate file is damaged at byte {offset}: run the stage again")

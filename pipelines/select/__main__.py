@@ -1,7 +1,11 @@
 """`python -m pipelines.select`: runs the stage."""
 
-from base import command
-from pipelines.select.select import main
-
 if __name__ == "__main__":
+    from pipelines.engine import start
+
+    start.import_ahead()
+
+    from base import command
+    from pipelines.select.select import main
+
     command.run(main)

@@ -23,7 +23,8 @@ from features import clip_id
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 from features.splits import SPLITS
 from pipelines.engine import runner
-from pipelines.engine.work import Commit, ShardMap, Step, Work, begin_file, finish, is_committed
+from pipelines.engine.transforms import Commit, ShardMap
+from pipelines.engine.work import Step, Work, begin_file, finish, is_committed
 from pipelines.select.config import Select
 from pipelines.select.sampling import (
     CATALOG_COLUMNS,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,191 +13,173 @@ import pyarrow.compute as pc
 
 from features.labels import SILENCE_CLASS, class_of_word
 from readers.store import Store
+from registry.verify.clips import Clips
 from registry.verify.evidence import Evidence
 from registry.verify.findings import Findings, Location
 from stores.manifest import CATALOG_FILE, MANIFEST_FILE
 
-Integers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
-
-_SPLIT_BITS: Final = 48
-_SHARD_BITS: Final = 24
-
-
-def row_place(catalog: pa.Table, row: int) -> Location:
-    """Where a row of the catalog is."""
-    return Location(CATALOG_FILE, id=catalog.column("id")[row].as_py())
-
 
 def check_ids(evidence: Evidence, findings: Findings) -> None:
     """Whether no id occurs twice, among the records and among the rows."""
-    for table in (evidence.reading.records, evidence.catalog):
-        if table is None:
-            continue
-        ids = table.column("id").combine_chunks()
-        findings.look(len(ids))
-        counts = pc.value_counts(ids)
-        repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    findings.look(len(evidence.records) + len(evidence.rows or ()))
+    clips = evidence.doubtful
+    for ids, place in ((clips.record_ids, clips.record_place), (clips.row_ids, clips.row_place)):
         first: dict[str, Location] = {}
-        for row in np.flatnonzero(pc.is_in(ids, repeated).to_numpy(zero_copy_only=False)).tolist():
-            is_row = table is evidence.catalog
-            place = row_place(table, row) if is_row else evidence.reading.place(evidence.store, row)
-            clip_id = ids[row].as_py()
+        for index, clip_id in enumerate(ids.to_pylist()):
             if clip_id in first:
-                findings.blame(place, f"the id stands at {first[clip_id]} already")
-            first.setdefault(clip_id, place)
+                findings.blame(place(index), f"the id stands at {first[clip_id]} already")
+            first.setdefault(clip_id, place(index))
 
 
 def check_catalog(evidence: Evidence, findings: Findings) -> None:
     """Whether the catalog can be read, each record is that of the row with its place, and each row has a record."""
-    catalog, store, reading = evidence.catalog, evidence.store, evidence.reading
-    if catalog is None:
+    if evidence.rows is None:
         findings.blame(Location(CATALOG_FILE), evidence.catalog_fault)
         return
-    findings.look(len(catalog))
-    pairs = _Pairs(evidence, catalog)
-    for index in np.flatnonzero(~pairs.same_id).tolist():
-        home = _home_of(store, catalog, pairs.records.column("id")[index].as_py())
-        owner = pairs.rows.column("id")[index].as_py()
-        findings.blame(pairs.place(index), f"the catalog has {owner} here; {home}")
-    lengths = pairs.rows.column("length").to_pylist()
-    if store.view is not None:
-        lengths = [None if length is None else store.view.real_length(length) for length in lengths]
-    expected = {"length": pa.array(lengths, pa.int64())}
+    findings.look(len(evidence.rows))
+    strangers: list[tuple[Location, str]] = []
+    without_record = _RowsWithoutRecord(evidence)
+    for clips in evidence.by_address():
+        pairs = _Pairs(clips)
+        for name, expected in _expected(pairs.rows, evidence.store).items():
+            pairs.compare(name, expected, findings)
+        strangers += pairs.strangers()
+        without_record.add(pairs)
+    homes = _homes(evidence.of(pa.array([place.id for place, _ in strangers], pa.string())))
+    for place, message in strangers:
+        findings.blame(place, f"{message}; {homes.get(place.id or '', 'it has no row for this id at all')}")
+    without_record.blame(findings)
+
+
+def _expected(rows: pa.Table, store: Store) -> Mapping[str, Any]:
+    """What the records of some rows must say."""
     if store.view is None:
-        expected |= {"word": pairs.rows.column("word"), "speaker": pc.fill_null(pairs.rows.column("speaker"), "")}
-    else:
-        expected["label"] = pairs.rows.column("label")
-    for name, column in expected.items():
-        pairs.compare(name, column, findings)
-    for record in pairs.records_without_row:
-        home = _home_of(store, catalog, reading.records.column("id")[record].as_py())
-        findings.blame(reading.place(store, record), f"the catalog has no row for this place; {home}")
-    _check_rows_without_record(evidence, catalog, pairs, findings)
+        return {
+            "length": rows.column("length"),
+            "word": rows.column("word"),
+            "speaker": pc.fill_null(rows.column("speaker"), ""),
+        }
+    real_length = cache(store.view.real_length)
+    lengths = [None if length is None else real_length(length) for length in rows.column("length").to_pylist()]
+    return {"length": pa.array(lengths, pa.int64()), "label": rows.column("label")}
 
 
 def check_audio(evidence: Evidence, findings: Findings) -> None:
     """Whether the audio of each record has the SHA-256 of its row."""
-    if evidence.catalog is None:
+    if evidence.rows is None:
         findings.remark("not compared: the catalog, which has its SHA-256, can't be read")
         return
-    pairs = _Pairs(evidence, evidence.catalog)
-    findings.look(int(pairs.same_id.sum()))
-    pairs.compare("audio_sha256", pairs.rows.column("audio_sha256"), findings)
+    for clips in evidence.by_address():
+        pairs = _Pairs(clips)
+        findings.look(int(pairs.same_id.sum()))
+        pairs.compare("audio_sha256", pairs.rows.column("audio_sha256"), findings)
 
 
 class _Pairs:
     """The records and rows that have the same place.
 
     Attributes:
+        clips: those of a part of the addresses.
         records, rows: tables of equal length, the records in the order of the shards.
         same_id: bool, (pairs,), whether record and row have one id.
-        records_without_row: rows of `Reading.records` whose place the catalog does not have.
-        row_keys: the place of each row of the catalog as a number.
-        row_has_record: bool, (rows of the catalog,).
+        row_has_record: bool, (rows of the clips,).
     """
 
-    def __init__(self, evidence: Evidence, catalog: pa.Table) -> None:
-        store, found = evidence.store, evidence.reading.records
-        bases = np.array([_key(store, shard, 0) for shard in range(len(store.manifest.shards))], np.int64)
-        record_keys = bases[found.column("shard").to_numpy()] + found.column("position").to_numpy()
-        self.row_keys = _row_keys(store, catalog)
-        row_of_record = pc.index_in(pa.array(record_keys), pa.array(self.row_keys))
+    def __init__(self, clips: Clips) -> None:
+        self.clips = clips
+        of_records, of_rows = clips.addresses.of_records(clips.records), clips.addresses.of_rows(clips.rows)
+        row_of_record = pc.index_in(pa.array(of_records), pa.array(of_rows))
         self._matched = np.flatnonzero(row_of_record.is_valid().to_numpy(zero_copy_only=False))
-        self.records = found.take(self._matched)
-        self.rows = catalog.take(row_of_record.drop_null())
+        self._unmatched = np.flatnonzero(row_of_record.is_null().to_numpy(zero_copy_only=False))
+        self.records = clips.records.take(self._matched)
+        self.rows = clips.rows.take(row_of_record.drop_null())
         self.same_id = pc.equal(self.records.column("id"), self.rows.column("id")).to_numpy()
-        self.records_without_row = np.flatnonzero(row_of_record.is_null().to_numpy(zero_copy_only=False)).tolist()
-        self.row_has_record = np.isin(self.row_keys, record_keys)
-        self._evidence = evidence
-
-    def place(self, index: int) -> Location:
-        """Where the record of a pair is."""
-        return self._evidence.reading.place(self._evidence.store, int(self._matched[index]))
+        self.row_has_record = np.isin(of_rows, of_records)
 
     def compare(self, name: str, expected: Any, findings: Findings) -> None:
         """Report where a column of the records differs from what the rows of the same ids make expected."""
         differ = pc.fill_null(pc.not_equal(self.records.column(name), expected), True).to_numpy()
         for index in np.flatnonzero(differ & self.same_id).tolist():
             came, true = self.records.column(name)[index].as_py(), expected[index].as_py()
-            findings.blame(self.place(index), f"{name} {came!r}, the catalog has {true!r}")
+            findings.blame(self._place(index), f"{name} {came!r}, the catalog has {true!r}")
+
+    def strangers(self) -> list[tuple[Location, str]]:
+        """The records that have not the row with their place, and what stands there."""
+        others = np.flatnonzero(~self.same_id).tolist()
+        owners = [(self._place(index), f"the catalog has {self.rows.column('id')[index]} here") for index in others]
+        alone = [
+            (self.clips.record_place(index), "the catalog has no row for this place")
+            for index in self._unmatched.tolist()
+        ]
+        return owners + alone
+
+    def _place(self, index: int) -> Location:
+        """Where the record of a pair is."""
+        return self.clips.record_place(int(self._matched[index]))
 
 
-def _check_rows_without_record(evidence: Evidence, catalog: pa.Table, pairs: _Pairs, findings: Findings) -> None:
-    """Report the rows without a record, shard by shard, except those whose record is known to be damaged."""
-    store, reading = evidence.store, evidence.reading
-    shard_of_key = {_key(store, shard, 0) >> _SHARD_BITS: shard for shard in range(len(store.manifest.shards))}
-    lost = {_key(store, shard, position) for shard, position in reading.lost}
-    rows_of_shard: dict[int | None, list[int]] = {}
-    for row in np.flatnonzero(~pairs.row_has_record).tolist():
-        key = int(pairs.row_keys[row])
-        shard = shard_of_key.get(key >> _SHARD_BITS)
-        if key not in lost and (shard is None or reading.counted[shard] is not None):
-            rows_of_shard.setdefault(shard, []).append(row)
-    for shard, rows in rows_of_shard.items():
-        name = "a shard or split that the store does not have" if shard is None else store.manifest.shards[shard].file
-        message = f"no record for {len(rows)} of the rows in {name}, this one first"
-        findings.blame(row_place(catalog, rows[0]), message)
+class _RowsWithoutRecord:
+    """Of each shard how many rows have no record, and the first; those of records known to be damaged are left out."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._shards, self._lost = evidence.store.manifest.shards, evidence.reading.lost
+        self._counted = np.array([counted is not None for counted in evidence.reading.counted] + [True])
+        self._number: Counter[int] = Counter()
+        self._first: dict[int, tuple[int, Location]] = {}
+
+    def add(self, pairs: _Pairs) -> None:
+        """Add those of a part."""
+        rows = pairs.clips.rows
+        shards = pairs.clips.addresses.shards_of_rows(rows)
+        for index in np.flatnonzero(~pairs.row_has_record & self._counted[shards]).tolist():
+            shard, row, position = (
+                int(shards[index]),
+                *(rows.column(name)[index].as_py() for name in ("row", "position")),
+            )
+            if (shard, position) not in self._lost:
+                self._number[shard] += 1
+                if shard not in self._first or row < self._first[shard][0]:
+                    self._first[shard] = row, pairs.clips.row_place(index)
+
+    def blame(self, findings: Findings) -> None:
+        """Report them, shard by shard, in the order of the catalog."""
+        for shard, (_, place) in sorted(self._first.items(), key=lambda item: item[1][0]):
+            name = "a shard or split that the store does not have" if shard < 0 else self._shards[shard].file
+            findings.blame(place, f"no record for {self._number[shard]} of the rows in {name}, this one first")
 
 
-def _home_of(store: Store, catalog: pa.Table, clip_id: str) -> str:
-    """Where the catalog has the record of a clip."""
-    row = pc.index(catalog.column("id"), clip_id).as_py()
-    if row < 0:
-        return "it has no row for this id at all"
-    split = store.splits[0] if store.view is None else catalog.column("split")[row].as_py()
-    shard, position = (catalog.column(name)[row].as_py() for name in ("shard", "position"))
-    return f"it has this id as record {position} in shard {shard} of {split}"
-
-
-def _key(store: Store, shard: int, position: int) -> int:
-    """The place of a record in a shard of the manifest as one number: split, shard of the split, position."""
-    split = store.manifest.shards[shard].split
-    number = store.shards(split).index(store.manifest.shards[shard])
-    return store.splits.index(split) << _SPLIT_BITS | number << _SHARD_BITS | position
-
-
-def _row_keys(store: Store, catalog: pa.Table) -> Integers:
-    """The place of each row as one number, as `_key` makes it for a record; a negative one matches none."""
-    if store.view is None:
-        splits = np.zeros(len(catalog), np.int64)
-    else:
-        found = pc.index_in(catalog.column("split"), pa.array(store.splits))
-        splits = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-    shards, positions = (
-        pc.fill_null(catalog.column(name), -1).to_numpy().astype(np.int64) for name in ("shard", "position")
-    )
-    keys: Integers = (splits << _SPLIT_BITS) + (shards << _SHARD_BITS) + positions
-    return keys
+def _homes(clips: Clips) -> Mapping[str, str]:
+    """Where the catalog has the records of some clips, by id: the first row of each counts."""
+    splits = clips.rows.column("split").to_pylist()
+    if clips.store.view is None:
+        splits = [clips.store.splits[0]] * len(splits)
+    places = (clips.rows.column(name).to_pylist() for name in ("id", "shard", "position"))
+    homes: dict[str, str] = {}
+    for clip_id, shard, position, split in zip(*places, splits, strict=True):
+        homes.setdefault(clip_id, f"it has this id as record {position} in shard {shard} of {split}")
+    return homes
 
 
 def check_classes(evidence: Evidence, findings: Findings) -> None:
     """Whether each record and each row has the label of its word, and rows the words that their ids say."""
-    store, records, catalog = evidence.store, evidence.reading.records, evidence.catalog
-    findings.look(len(records))
-    for row, word, label in _each(evidence.said_by_records.column("word"), records.column("label")):
-        if word is not None and (message := _wrong_label(store, word, label)):
-            findings.blame(evidence.reading.place(store, row), message)
-    if catalog is None:
-        return
-    findings.look(len(catalog))
-    columns = (catalog.column(name) for name in ("word", "label", "recording"))
-    for row, said, word, label, recording in _each(evidence.said_by_rows.column("word"), *columns):
-        message = _wrong_label(store, word, label)
-        if said not in (None, word):
-            message = f"word {word!r}, but the id says {said!r}"
-        elif not message and recording is not None and word != SILENCE_CLASS:
-            message = f"word {word!r} of the noise recording {recording}, expected {SILENCE_CLASS!r}"
-        if message:
-            findings.blame(row_place(catalog, row), message)
-
-
-def _each(*columns: pa.ChunkedArray) -> Iterator[tuple[Any, ...]]:
-    """The number of each row and its values, a part of the columns at a time."""
-    row = 0
-    for batch in pa.table(columns, [str(number) for number in range(len(columns))]).to_batches(max_chunksize=1 << 16):
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield row, *values
-            row += 1
+    wrong_label = lru_cache(maxsize=1 << 12)(lambda word, label: _wrong_label(evidence.store, word, label))
+    for clips in evidence.by_address():
+        findings.look(len(clips.records))
+        columns = (clips.records.column(name).to_pylist() for name in ("said_word", "label"))
+        for index, (word, label) in enumerate(zip(*columns, strict=True)):
+            if word is not None and (message := wrong_label(word, label)):
+                findings.blame(clips.record_place(index), message)
+        findings.look(len(clips.rows))
+        said = clips.said_by_rows.column("said_word").to_pylist()
+        columns = (clips.rows.column(name).to_pylist() for name in ("word", "label", "recording"))
+        for index, (said_word, word, label, recording) in enumerate(zip(said, *columns, strict=True)):
+            message = wrong_label(word, label)
+            if said_word not in (None, word):
+                message = f"word {word!r}, but the id says {said_word!r}"
+            elif not message and recording is not None and word != SILENCE_CLASS:
+                message = f"word {word!r} of the noise recording {recording}, expected {SILENCE_CLASS!r}"
+            if message:
+                findings.blame(clips.row_place(index), message)
 
 
 def _wrong_label(store: Store, word: str, label: int | None) -> str:
@@ -211,17 +195,20 @@ def _wrong_label(store: Store, word: str, label: int | None) -> str:
 
 def check_balance(evidence: Evidence, findings: Findings) -> None:
     """Whether each split has as many records of each class as were selected; records that can't be read may be any."""
-    store, reading = evidence.store, evidence.reading
+    store = evidence.store
     task = store.manifest.task
     if task is None:
         return
-    labels, shards = reading.records.column("label").to_numpy(), reading.records.column("shard").to_numpy()
-    split_of_shard = np.array([store.splits.index(shard.split) for shard in store.manifest.shards])
-    for code, split in enumerate(store.splits):
-        of_split = labels[split_of_shard[shards] == code]
-        for label, name in enumerate(store.classes):
+    counts = np.zeros((len(store.splits), len(store.classes)), np.int64)
+    for clips in evidence.only_records():
+        labels = clips.records.column("label").to_numpy()
+        splits = evidence.addresses.split_of_shard[clips.records.column("shard").to_numpy()]
+        known = (labels >= 0) & (labels < len(store.classes))
+        np.add.at(counts, (splits[known], labels[known]), 1)
+    for split, of_split in zip(store.splits, counts.tolist(), strict=True):
+        for name, number in zip(store.classes, of_split, strict=True):
             findings.look()
-            number, expected = int((of_split == label).sum()), task.counts.get(split, {}).get(name, 0)
-            if not number <= expected <= number + reading.unread[split]:
+            expected = task.counts.get(split, {}).get(name, 0)
+            if not number <= expected <= number + evidence.reading.unread[split]:
                 place = Location(MANIFEST_FILE, key=f"task.counts.{split}.{name}")
                 findings.blame(place, f"{expected} were selected, but {number} records have this class")

@@ -89,9 +89,9 @@ def check_counts(evidence: Evidence, findings: Findings) -> None:
     for place, message in _metadata_differences(evidence):
         if _is_count(place):
             findings.blame(place, message)
-    if evidence.catalog is not None and None not in reading.counted:
+    if evidence.rows is not None and None not in reading.counted:
         findings.look()
-        rows, total = len(evidence.catalog), sum(counted or 0 for counted in reading.counted)
+        rows, total = len(evidence.rows), sum(counted or 0 for counted in reading.counted)
         if rows != total:
             findings.blame(Location(CATALOG_FILE), f"{rows} rows, but the shards have {total} records")
     for split, found in _comparable_statistics(evidence):

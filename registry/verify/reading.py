@@ -1,4 +1,4 @@
-"""Reads the shards of a store once, each to its end, and keeps what the checks need of every record."""
+"""Reads the shards of a store once, each to its end, and writes down what the checks need of every record."""
 
 from __future__ import annotations
 
@@ -6,36 +6,26 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from base.errors import DataError
 from features.statistics import Totals, merge, no_totals, totals_of
 from features.views import CLIP_SAMPLES, View
 from readers.store import Store
+from registry.verify.clips import records_table
 from registry.verify.findings import Location, Problem
+from registry.verify.ledger import Ledger
 from stores.framing import WRONG_DATA, frames
 from stores.manifest import Shard
 
 _CHUNK_BYTES: Final = 1 << 20
-_RECORDS_AT_ONCE: Final = 64
+_DECODED_AT_ONCE: Final = 16
+RECORDS_AT_ONCE: Final = 1 << 12
+"""Records of a shard that are written down together."""
 
-RECORDS_SCHEMA: Final = pa.schema(
-    [
-        pa.field("shard", pa.int32()),
-        pa.field("position", pa.int32()),
-        pa.field("byte", pa.int64()),
-        pa.field("id", pa.string()),
-        pa.field("label", pa.int64()),
-        pa.field("length", pa.int64()),
-        pa.field("word", pa.string()),
-        pa.field("speaker", pa.string()),
-        pa.field("audio_sha256", pa.string()),
-    ]
-)
-"""What is kept of a record; `shard` is its shard's place in the manifest, and what a record lacks is null."""
+_OWN_FIELDS: Final = ("id", "label", "length", "word", "speaker")
 
 
 @dataclass
@@ -43,7 +33,6 @@ class Reading:
     """What one pass over the shards found.
 
     Attributes:
-        records: the readable records, columns of `RECORDS_SCHEMA`.
         seen: how many records there were, readable or not.
         damaged: the records that are cut or do not match their checksums.
         undecodable: the records that are whole but have not the fields of the store.
@@ -57,7 +46,6 @@ class Reading:
         totals: of each split; empty for a store of clips.
     """
 
-    records: pa.Table
     unread: dict[str, int]
     not_finite: dict[str, int]
     totals: dict[str, Totals]
@@ -70,37 +58,28 @@ class Reading:
     counted: list[int | None] = field(default_factory=list)
     lost: set[tuple[int, int]] = field(default_factory=set)
 
-    def place(self, store: Store, row: int) -> Location:
-        """Where the record in a row of `records` is."""
-        shard, position, byte, clip_id = (
-            self.records.column(name)[row].as_py() for name in ("shard", "position", "byte", "id")
-        )
-        return Location(store.manifest.shards[shard].file, position, byte, clip_id)
 
-
-def read_shards(store: Store, advance: Callable[[int], object]) -> Reading:
+def read_shards(store: Store, ledger: Ledger, advance: Callable[[int], object]) -> Reading:
     """Read every shard of the manifest that is there.
 
     Args:
         store: the store, in a local folder.
+        ledger: takes the readable records, with the columns of `RECORDS_SCHEMA`.
         advance: called with the number of records done.
     """
     reading = Reading(
-        records=RECORDS_SCHEMA.empty_table(),
         unread=dict.fromkeys(store.splits, 0),
         not_finite=dict.fromkeys(store.splits, 0),
         totals={} if store.view is None else {split: no_totals(store.view) for split in store.splits},
     )
-    tables = [reading.records]
     for index, shard in enumerate(store.manifest.shards):
         if (Path(store.path) / shard.file).is_file():
-            tables.append(_ShardReading(store, index, reading, advance).read())
+            _ShardReading(store, index, reading, ledger, advance).read()
         else:
             for of_shard in (reading.sizes, reading.sha256, reading.counted):
                 of_shard.append(None)
             reading.unread[shard.split] += shard.records
             advance(shard.records)
-    reading.records = pa.concat_tables(tables)
     return reading
 
 
@@ -127,33 +106,45 @@ class _HashingFile:
         return self._hash.hexdigest()
 
 
+class _Whole(NamedTuple):
+    """A record whose checksums match: its position, the byte at which it begins, and its data."""
+
+    position: int
+    byte: int
+    data: bytes
+
+
 class _ShardReading:
     """One shard while it is read."""
 
-    def __init__(self, store: Store, index: int, reading: Reading, advance: Callable[[int], object]) -> None:
-        self._store, self._index, self._reading, self._advance = store, index, reading, advance
+    def __init__(
+        self, store: Store, index: int, reading: Reading, ledger: Ledger, advance: Callable[[int], object]
+    ) -> None:
+        self._store, self._index, self._reading, self._ledger, self._advance = store, index, reading, ledger, advance
         self._shard: Shard = store.manifest.shards[index]
-        self._columns: dict[str, list[Any]] = {name: [] for name in RECORDS_SCHEMA.names}
-        self._batch: list[tuple[Location, np.ndarray[Any, Any]]] = []
+        self._waiting: list[_Whole] = []
+        self._known: list[tuple[Any, ...]] = []
         self._has_clip_audio = holds_clip_audio(store.view)
 
-    def read(self) -> pa.Table:
-        """Read the shard; returns what its readable records say."""
+    def read(self) -> None:
+        """Read the shard to its end."""
         path, reading, expected = Path(self._store.path) / self._shard.file, self._reading, self._shard.records
         number, complete = 0, True
         with path.open("rb") as opened:
             file = _HashingFile(opened)
             for number, (byte, record, fault) in enumerate(frames(file), start=1):
-                place = Location(self._shard.file, number - 1, byte)
                 if record is None:
                     complete = fault == WRONG_DATA
                     rest = 0 if complete else expected - number
                     more = f"; {rest} more records of the shard can't be reached" if rest > 0 else ""
-                    self._lose(place, reading.damaged, f"{fault}{more}")
+                    self._lose(number - 1, byte, reading.damaged, f"{fault}{more}")
                 else:
-                    self._take(place, record)
+                    self._waiting.append(_Whole(number - 1, byte, record))
+                    if len(self._waiting) == _DECODED_AT_ONCE:
+                        self._look()
                 self._advance(int(number <= expected))
-            self._total()
+            self._look()
+            self._write_down()
             reading.sha256.append(file.sha256())
         unseen = max(expected - number, 0)
         reading.seen += number
@@ -161,47 +152,68 @@ class _ShardReading:
         reading.counted.append(number if complete else None)
         reading.sizes.append(path.stat().st_size)
         self._advance(unseen)
-        return pa.table(self._columns, RECORDS_SCHEMA)
 
-    def _lose(self, place: Location, problems: list[Problem], message: str) -> None:
-        problems.append(Problem(place, message))
-        self._reading.lost.add((self._index, place.record or 0))
+    def _lose(self, position: int, byte: int, problems: list[Problem], message: str) -> None:
+        problems.append(Problem(Location(self._shard.file, position, byte), message))
+        self._reading.lost.add((self._index, position))
         self._reading.unread[self._shard.split] += 1
 
-    def _take(self, place: Location, data: bytes) -> None:
-        try:
-            record: dict[str, Any] = self._store.record.decode(data)
-        except DataError as error:
-            self._lose(place, self._reading.undecodable, str(error))
-            return
-        place = Location(place.file, place.record, place.byte, record["id"])
-        tensor = record[self._store.tensor]
-        sha256 = hashlib.sha256(tensor.tobytes()).hexdigest() if self._has_clip_audio else None
-        own = {"shard": self._index, "position": place.record, "byte": place.byte, "audio_sha256": sha256}
-        for name, column in self._columns.items():
-            column.append(own[name] if name in own else record.get(name))
-        if self._has_clip_audio and tensor[max(record["length"], 0) :].any():
-            message = f"samples after the real length {record['length']}, expected zeros"
-            self._reading.wrong_values.append(Problem(place, message))
-        if self._store.view is not None:
-            self._batch.append((place, tensor))
-            if len(self._batch) == _RECORDS_AT_ONCE:
-                self._total()
+    def _look(self) -> None:
+        """Look at the values of the records that wait, and keep what is known of each."""
+        records, fields = self._decoded()
+        ids, tensors = fields["id"].tolist(), fields[self._store.tensor]
+        if self._store.view is not None and records:
+            self._total(records, ids, tensors, self._store.view)
+        hashes: list[str | None] = [None] * len(records)
+        if self._has_clip_audio:
+            hashes = [hashlib.sha256(tensor).hexdigest() for tensor in tensors]
+            for index, length in enumerate(fields["length"].tolist()):
+                if tensors[index, max(length, 0) :].any():
+                    message = f"samples after the real length {length}, expected zeros"
+                    self._blame(records[index], ids[index], message)
+        places = ((self._index, record.position, record.byte) for record in records)
+        own = (fields[name].tolist() if name in fields else [None] * len(records) for name in _OWN_FIELDS)
+        self._known += ((*place, *rest) for place, *rest in zip(places, *own, hashes, strict=True))
+        if len(self._known) >= RECORDS_AT_ONCE:
+            self._write_down()
 
-    def _total(self) -> None:
-        """Add the records that wait to the totals of their split, without those that are not finite."""
-        view, split, batch = self._store.view, self._shard.split, self._batch
-        self._batch = []
-        if view is None or not batch:
-            return
-        values = np.stack([tensor for _, tensor in batch])
-        finite = np.isfinite(values).reshape(len(batch), -1).all(axis=1)
-        for place, tensor in (each for each, sound in zip(batch, finite, strict=True) if not sound):
-            self._reading.wrong_values.append(Problem(place, _not_finite(tensor)))
+    def _write_down(self) -> None:
+        known, self._known = self._known, []
+        if known:
+            self._ledger.append(records_table(known, reads_ids=self._store.view is not None))
+
+    def _decoded(self) -> tuple[list[_Whole], dict[str, np.ndarray[Any, Any]]]:
+        """The records that wait and their fields, without those that have not the fields of the store."""
+        records, self._waiting = self._waiting, []
+        spec = self._store.record
+        try:
+            return records, spec.decode_batch([record.data for record in records])
+        except DataError:
+            records = [record for record in records if self._is_decodable(record)]
+            return records, spec.decode_batch([record.data for record in records])
+
+    def _is_decodable(self, record: _Whole) -> bool:
+        try:
+            self._store.record.decode(record.data)
+        except DataError as error:
+            self._lose(record.position, record.byte, self._reading.undecodable, str(error))
+            return False
+        return True
+
+    def _total(self, records: list[_Whole], ids: list[str], values: np.ndarray[Any, Any], view: View) -> None:
+        """Add some records to the totals of their split, without those that are not finite."""
+        split = self._shard.split
+        finite = np.isfinite(values).reshape(len(records), -1).all(axis=1)
+        for index in np.flatnonzero(~finite).tolist():
+            self._blame(records[index], ids[index], _not_finite(values[index]))
         self._reading.not_finite[split] += int((~finite).sum())
         if finite.any():
-            totals = totals_of(values[finite], view)
+            totals = totals_of(values if finite.all() else values[finite], view)
             self._reading.totals[split] = merge((self._reading.totals[split], totals), view)
+
+    def _blame(self, record: _Whole, clip_id: str, message: str) -> None:
+        place = Location(self._shard.file, record.position, record.byte, clip_id)
+        self._reading.wrong_values.append(Problem(place, message))
 
 
 def _not_finite(tensor: np.ndarray[Any, Any]) -> str:

@@ -23,18 +23,19 @@ def check_records(evidence: Evidence, findings: Findings) -> None:
 
 def check_values(evidence: Evidence, findings: Findings) -> None:
     """Whether all values are finite, and those after a waveform's real length are zero."""
-    findings.look(len(evidence.reading.records))
+    findings.look(len(evidence.records))
     findings.problems += evidence.reading.wrong_values
 
 
 def check_ranges(evidence: Evidence, findings: Findings) -> None:
     """Whether each record has a length of its view and a label of its store."""
-    store, reading = evidence.store, evidence.reading
-    findings.look(len(reading.records))
+    store = evidence.store
     highest = {"length": CLIP_SAMPLES if store.view is None else store.view.max_length}
     if store.view is not None:
         highest["label"] = len(store.classes) - 1
-    for name, most in highest.items():
-        values = reading.records.column(name).to_numpy()
-        for row in np.flatnonzero((values < 0) | (values > most)).tolist():
-            findings.blame(reading.place(store, row), f"{name} {values[row]}, expected 0 to {most}")
+    for clips in evidence.only_records():
+        findings.look(len(clips.records))
+        for name, most in highest.items():
+            values = clips.records.column(name).to_numpy()
+            for index in np.flatnonzero((values < 0) | (values > most)).tolist():
+                findings.blame(clips.record_place(index), f"{name} {values[index]}, expected 0 to {most}")

@@ -1,0 +1,43 @@
+"""The start of a command: Beam is imported here while other processes import what the steps need."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from pipelines.engine import pool
+
+_UNUSED: Final = ("pandas",)
+_OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth")
+"""What the clients of Google's and Amazon's clouds begin with."""
+
+
+def import_ahead(*steps: str) -> None:
+    """Import Beam in this process and the steps in the server of the pool's processes, at the same time.
+
+    Beam imports some libraries wherever they are installed: pandas, for elements that are data frames, and the clients
+    of clouds, for its own files and services. They take up to half of the time, and nothing here needs them but the
+    runners that the command line can name.
+
+    Args:
+        steps: names of the modules that hold a stage's steps; none where the stage does them in this process.
+    """
+    if steps:
+        pool.import_ahead(*steps)
+    names_runner = any(argument.startswith("--runner") for argument in sys.argv)
+    with _hidden(_UNUSED if names_runner else _UNUSED + _OF_OTHER_RUNNERS):
+        import apache_beam  # noqa: F401
+
+
+@contextlib.contextmanager
+def _hidden(names: tuple[str, ...]) -> Iterator[None]:
+    """Let the import of some modules fail in the block, as where they are not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

@@ -1,0 +1,100 @@
+"""The transforms that a stage's pipeline is made of: a step for each item, and the end that makes the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeAlias
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from base.errors import DataError
+from pipelines.engine import pool
+from pipelines.engine.work import Step, Work, commit, run_step
+
+
+class ShardMap(beam.PTransform[Any, Any]):
+    """Items → reports, one each, of the items that could be finished; in the processes of this machine's pool, if any.
+
+    Reports leave at the end of a bundle, so that its items are worked on at the same time.
+    """
+
+    def __init__(self, work: Work, step: Step[Any, Any]) -> None:
+        super().__init__(step.name)
+        self._work, self._step = work, step
+
+    def expand(self, items: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
+        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(_Run(self._work, self._step))
+        return reports
+
+
+class _Run(beam.DoFn):
+    def __init__(self, work: Work, step: Step[Any, Any]) -> None:
+        self._work, self._step = work, step
+        self._pending: list[tuple[int, Future[Any]]] = []
+
+    def start_bundle(self) -> None:
+        self._pending = []
+
+    def process(self, item: Any) -> None:
+        self._pending.append((self._step.index(item), pool.submit(run_step, self._step, item, self._work)))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for index, pending in self._pending:
+            try:
+                report = pending.result()
+            except BrokenProcessPool:
+                self._work.fail(
+                    self._step.name,
+                    index,
+                    "a worker process was killed, perhaps for lack of memory: run the same command again to resume; "
+                    "--direct_num_workers=1 takes the least memory",
+                )
+                return
+            if report is not None:
+                yield GlobalWindows.windowed_value(report)
+
+
+MakeOutput: TypeAlias = Callable[[list[Any], Work], None]
+"""Makes the output at `Work.staged` from the reports in order of index; raises DataError where it must not be made."""
+
+
+class Commit(beam.PTransform[Any, Any]):
+    """Reports → the output in its place, once all reports are there; else nothing."""
+
+    def __init__(self, work: Work, expected: int, make_output: MakeOutput) -> None:
+        """Wire the end of a stage.
+
+        Args:
+            work: the work.
+            expected: how many reports there must be.
+            make_output: makes the output from reports that have an `index`.
+        """
+        super().__init__("commit")
+        self._work, self._expected, self._make_output = work, expected, make_output
+
+    def expand(self, reports: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
+        step = _Commit(self._work, self._expected, self._make_output)
+        done: beam.pvalue.PCollection[Any] = (
+            reports.pipeline | beam.Create([None]) | beam.ParDo(step, beam.pvalue.AsList(reports))
+        )
+        return done
+
+
+class _Commit(beam.DoFn):
+    def __init__(self, work: Work, expected: int, make_output: MakeOutput) -> None:
+        self._work, self._expected, self._make_output = work, expected, make_output
+
+    def process(self, _: None, reports: Iterable[Any]) -> None:
+        ordered = sorted(reports, key=lambda report: report.index)
+        if len(ordered) < self._expected:
+            return
+        try:
+            self._make_output(ordered, self._work)
+        except DataError as error:
+            self._work.fail("commit", 0, str(error))
+            return
+        commit(self._work)

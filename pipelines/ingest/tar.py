@@ -1,0 +1,204 @@
+"""Reads the members of a tar stream one after another; what is not plain, Python's own `tarfile` explains."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import BinaryIO, Final, NamedTuple
+
+from base.errors import DataError
+
+LARGEST_MEMBER_BYTES: Final = 1 << 28
+
+_BLOCK_BYTES: Final = 512
+_CHUNK_BYTES: Final = 1 << 20
+_END_MARK: Final = bytes(_BLOCK_BYTES)
+_HEADER: Final = struct.Struct("100s 8s 8s 8s 12s 12s 8s c 172x 8s 8s 155s 12x")
+"""Name, mode, user, group, size, time, checksum, kind, the two numbers of a device, prefix of the name."""
+_PLAIN_KINDS: Final = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
+_BLANK_CHECKSUM: Final = sum(b" " * 8)
+"""What the field of the checksum adds to the checksum."""
+_BASE_256: Final = 0o200
+"""First byte of a number that is not in octal digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of an archive; what is no regular file, such as a link or a device, has no data.
+
+    Attributes:
+        name: its name; bytes that are not UTF-8 become U+FFFD.
+        data: its content, or None.
+        start: the byte of the unpacked archive at which reading has to begin to come upon this member as it is: its
+            headers, or the first header before them that speaks of all later members.
+    """
+
+    name: str
+    data: bytes | None
+    start: int = field(default=0, compare=False)
+
+
+class _Plain(NamedTuple):
+    """What the header of an ordinary file or folder says; `size` is that of the content, in bytes."""
+
+    name: str
+    size: int
+    is_folder: bool
+
+
+def read_tar(stream: BinaryIO, name: str, start: int = 0, stop: int | None = None) -> Iterator[Member]:
+    """The members of a tar stream in order, without folders.
+
+    Args:
+        stream: the unpacked bytes from `start` on; its `read` returns less than asked for only at its end.
+        name: what to call the archive in errors.
+        start: where to begin, in bytes of the unpacked archive: 0 or the `start` of a member.
+        stop: where to end: the `start` of a member, or None for the end of the archive.
+
+    Raises:
+        DataError: a member is too large, a header is damaged, the stream is cut short, or goes on after its end.
+    """
+    offset, global_headers = start, dict[str, str]()
+    header = _next_header(stream, 0, name)
+    while header != _END_MARK and (stop is None or offset < stop):
+        if not global_headers:
+            start = offset
+        plain = None if global_headers else _plain(header)
+        if plain:
+            data = _content(stream, plain, name)
+            padding = -plain.size % _BLOCK_BYTES
+            offset += _BLOCK_BYTES + plain.size + padding
+            if not plain.is_folder:
+                yield Member(plain.name, data, start)
+        else:
+            info, content, length = _explained(stream, header, global_headers, name)
+            padding = 0
+            offset += length
+            if not info.isdir():
+                yield Member(info.name, content, start)
+        header = _next_header(stream, padding, name)
+    if stop is None:
+        _check_end(stream, name)
+    elif offset != stop:
+        raise DataError(f"{name} has changed while it was read: leave it as it is, and run the command again")
+
+
+def _next_header(stream: BinaryIO, padding: int, name: str) -> bytes:
+    block = stream.read(padding + _BLOCK_BYTES)
+    if len(block) < padding + _BLOCK_BYTES:
+        raise DataError(f"{name} is cut short: it has no end-of-archive mark; get it again")
+    return block[padding:]
+
+
+def _content(stream: BinaryIO, header: _Plain, name: str) -> bytes:
+    _check_size(header.name, header.size, name)
+    data = stream.read(header.size)
+    if len(data) < header.size:
+        raise DataError(f"{name} is cut short: {header.name} has {len(data)} of its {header.size} bytes; get it again")
+    return data
+
+
+def _check_size(member: str, size: int, name: str) -> None:
+    if size > LARGEST_MEMBER_BYTES:
+        raise DataError(f"{name}: member {member} has {size} bytes, more than {LARGEST_MEMBER_BYTES}")
+
+
+def _check_end(stream: BinaryIO, name: str) -> None:
+    """After its end mark an archive goes on with zeros only."""
+    while block := stream.read(_CHUNK_BYTES):
+        if block.strip(b"\0"):
+            raise DataError(f"{name} is damaged: data follow its end-of-archive mark; get it again")
+
+
+def _plain(header: bytes) -> _Plain | None:
+    """What a header says that stands alone and is that of a regular file or folder, or None.
+
+    It is as strict as `tarfile`, and leaves to it what may be damaged.
+    """
+    name, mode, user, group, size, time, checksum, kind, major, minor, prefix = _HEADER.unpack(header)
+    if kind not in _PLAIN_KINDS:
+        return None
+    try:
+        content_bytes, expected, *_ = map(_number, (size, checksum, mode, user, group, time, major, minor))
+    except ValueError:
+        return None
+    if content_bytes < 0 or expected != sum(header) - sum(checksum) + _BLANK_CHECKSUM:
+        return None
+    path = _text(name)
+    if kind == tarfile.DIRTYPE or (kind == tarfile.AREGTYPE and path.endswith("/")):
+        return _Plain(path, 0, True)
+    return _Plain(f"{_text(prefix)}/{path}" if prefix[0] else path, content_bytes, False)
+
+
+@lru_cache(maxsize=1024)  # most fields are those of the member before
+def _number(value: bytes) -> int:
+    if value[0] == _BASE_256:
+        return int.from_bytes(value[1:], "big")
+    return int(value.partition(b"\0")[0].strip() or b"0", 8)
+
+
+def _text(value: bytes) -> str:
+    return value.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+class _Group(io.BytesIO):
+    """The bytes of a stream from a header on, kept as they are asked for, since `tarfile` goes back to them."""
+
+    def __init__(self, header: bytes, stream: BinaryIO) -> None:
+        super().__init__(header)
+        self._stream = stream
+        self.bytes = len(header)
+
+    def read(self, size: int | None = -1) -> bytes:
+        position = self.tell()
+        missing = position + (size or 0) - self.bytes
+        if missing > LARGEST_MEMBER_BYTES:
+            raise tarfile.ReadError(f"a header asks for {missing} bytes")
+        if missing > 0:
+            self.seek(self.bytes)
+            self.bytes += self.write(self._stream.read(missing))
+            self.seek(position)
+        return super().read(size)
+
+
+def _explained(
+    stream: BinaryIO, header: bytes, global_headers: dict[str, str], name: str
+) -> tuple[tarfile.TarInfo, bytes | None, int]:
+    """What `tarfile` makes of a header and all that belongs to it: the member, its content, and the bytes of both.
+
+    Args:
+        stream: the bytes after the header; it is read to the end of the member.
+        header: the first header, of 512 bytes.
+        global_headers: what earlier headers say of all later members; such a header adds to it.
+        name: what to call the archive in errors.
+    """
+    group = _Group(header, stream)
+    try:
+        archive = tarfile.TarFile(fileobj=group, encoding="utf-8", errors="replace", pax_headers=global_headers)
+        info = archive.next()
+        if info is None:
+            raise tarfile.ReadError("empty header")
+        if info.isreg():
+            _check_size(info.name, info.size, name)
+        file = archive.extractfile(info) if info.isreg() else None
+        content = file.read() if file else None
+        if archive.offset < group.bytes or (content is not None and len(content) != info.size):
+            raise tarfile.ReadError(f"the header of {info.name} contradicts itself about its size")
+    except DataError:
+        raise
+    except (tarfile.TarError, ValueError, RecursionError) as error:
+        raise DataError(f"{name} is damaged or cut short ({error}); get it again") from error
+    _skip(stream, archive.offset - group.bytes, name)
+    return info, content, archive.offset
+
+
+def _skip(stream: BinaryIO, size: int, name: str) -> None:
+    while size > 0:
+        block = stream.read(min(size, _CHUNK_BYTES))
+        if not block:
+            raise DataError(f"{name} is cut short: {size} bytes of its last member are missing; get it again")
+        size -= len(block)
