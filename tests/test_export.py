@@ -116,7 +116,8 @@ def test_png_shows_each_value_as_the_gray_that_export_json_explains(
                 gray = np.asarray(picture, np.float64)
             value = low + np.flipud(gray).T / 255 * (high - low)
             expected = np.clip(record[store.tensor].astype(np.float64), low, high)
-            assert np.all(np.abs(value - expected) <= (high - low) / 255 / 2 * (1 + 1e-6))
+            rounding = np.spacing(np.maximum(np.abs(low), np.abs(high)))  # of the range, in single precision
+            assert np.all(np.abs(value - expected) <= (high - low) / 255 / 2 + rounding)
 
 
 def test_two_clips_of_one_name_are_not_one_file(stores: dict[str, Store], tmp_path: Path) -> None:
