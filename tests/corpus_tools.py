@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,6 +229,15 @@ def run_stage(folder: Path, stage: str, *arguments: str) -> Outcome:
         check=False,
     )
     return Outcome(done.returncode, done.stderr)
+
+
+def kill_at(process: subprocess.Popen[bytes], folder: Path, pattern: str) -> None:
+    """Kill a process as soon as a file of this pattern lies in a folder; it must not end before."""
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -6,11 +6,9 @@ import hashlib
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from corpus_tools import (
     corpus_clips,
     corpus_files,
     environment,
+    kill_at,
     noise,
     prepare,
     run_stage,
@@ -148,11 +147,7 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tm
         stderr=subprocess.DEVNULL,
     )
     work = tmp_path / "clips" / "_work"
-    while not list(work.glob("*/seal-*.json")):
-        assert process.poll() is None
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_at(process, work, "*/seal-*.json")
     sealed = [json.loads(path.read_text())["shard"]["file"] for path in work.glob("*/seal-*.json")]
     assert 0 < len(sealed) < 40 and not (tmp_path / "clips" / "manifest.json").exists()
     (staged,) = work.glob("*/output")

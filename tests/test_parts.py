@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from corpus_tools import (
     contents,
     corpus_files,
     environment,
+    kill_at,
     speakers,
     table,
     tar_gz,
@@ -186,11 +185,7 @@ def test_a_run_killed_between_two_parts_goes_on_with_the_others(tmp_path: Path, 
     command = [sys.executable, "-c", program, "raw", "clips", ONE_WORKER]
     process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL)
     work = folder / "clips" / "_work"
-    while not list(work.glob("*/scatter-*.json")):
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_at(process, work, "*/scatter-*.json")
     finished = {int(path.stem.removeprefix("scatter-")) for path in work.glob("*/scatter-*.json")}
     assert 0 < len(finished) < count and not list(work.glob("*/seal-*.json"))
     with recorded_reading() as indices:
