@@ -7,68 +7,46 @@ log, exp and cos open, and both NumPy and the C library choose among several ver
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
-F = TypeVar("F", bound=np.floating[Any])
 
 LN_2: Final = 0.6931471805599453
 LN_10: Final = 2.302585092994046
 
+_LOG_TERMS: Final = 11
 _EXP_TERMS: Final = 15
 _COSINE_TERMS: Final = 13
 _LN_2_HIGH, _LN_2_LOW = 0.6931471787393093, 1.8206359985041462e-09
 """Their sum is the logarithm of 2 to 80 bits; products of the first with exponents are exact."""
 
-
-class _Layout(NamedTuple):
-    """A type of numbers in bits: integers of its size, bits of its fraction, the bits of √½, and terms of a series."""
-
-    integer: type[np.signedinteger[Any]]
-    fraction_bits: int
-    root_of_half: int
-    log_terms: int
+_ROOT_OF_HALF: Final = np.int64(0x3FE6A09E667F3BCD)
+"""The bits of √½."""
+_FRACTION_BITS: Final = np.int64(52)
+_FRACTION: Final = np.int64((1 << 52) - 1)
 
 
-_LAYOUTS: Final = {
-    np.dtype(np.float32): _Layout(np.int32, 23, 0x3F3504F3, 5),
-    np.dtype(np.float64): _Layout(np.int64, 52, 0x3FE6A09E667F3BCD, 11),
-}
-
-
-def log(values: npt.NDArray[F]) -> npt.NDArray[F]:
+def log(values: Doubles) -> Doubles:
     """Natural logarithm, to about three units in the last place.
 
     With m in [√½, √2) and x = m·2^e, log x = e·log 2 + 2·artanh((m − 1) / (m + 1)), the latter by its power series.
 
     Args:
-        values: float32 or float64, any shape, positive, normal and finite.
-
-    Returns:
-        The same shape and type.
+        values: float64, any shape, positive, normal and finite.
     """
-    dtype, layout = values.dtype, _LAYOUTS[values.dtype]
-    bits = np.asarray(values).view(layout.integer) - layout.integer(layout.root_of_half)
-    exponent = (bits >> layout.integer(layout.fraction_bits)).astype(dtype)
-    bits &= layout.integer((1 << layout.fraction_bits) - 1)
-    bits += layout.integer(layout.root_of_half)
-    fraction = bits.view(dtype)
-    ratio = fraction - dtype.type(1)
-    ratio /= fraction + dtype.type(1)
+    bits = np.asarray(values).view(np.int64) - _ROOT_OF_HALF
+    exponent = (bits >> _FRACTION_BITS).astype(np.float64)
+    fraction = ((bits & _FRACTION) + _ROOT_OF_HALF).view(np.float64)
+    ratio = (fraction - 1.0) / (fraction + 1.0)
     square = ratio * ratio
-    first, *rest = (dtype.type(2 / (2 * term + 1)) for term in reversed(range(layout.log_terms)))
+    first, *rest = (2 / (2 * term + 1) for term in reversed(range(_LOG_TERMS)))
     series = square * first
     for coefficient in rest[:-1]:
-        series += coefficient
-        series *= square
-    series += rest[-1]
-    series *= ratio
-    exponent *= dtype.type(LN_2)
-    series += exponent
-    result: npt.NDArray[F] = series
+        series = (series + coefficient) * square
+    result: Doubles = (series + rest[-1]) * ratio + exponent * LN_2
     return result
 
 

@@ -1,41 +1,34 @@
 """The front end's operations on NumPy arrays: the same bytes on every processor, in any batch and with any threads.
 
-Each is made of what IEEE 754 fixes, in an order that does not depend on the processor: SciPy's Fourier transforms and
-sparse products are compiled for all processors alike, where a BLAS chooses its order of summation by processor.
+Each is made of what IEEE 754 fixes, in an order that does not depend on the processor: SciPy's Fourier transforms are
+compiled for all processors alike, and the loops of `features.loops` add in a fixed order, where a BLAS chooses its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.sparse
-from numpy.lib.stride_tricks import sliding_window_view
 
-from features import arithmetic
+from features import loops
 
 Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.int16]
 
 
-def to_float(samples: Samples) -> Floats:
+def power_spectra(samples: Samples, window: Floats, hop: int, count: int, length: int) -> Floats:
     """See `operations.Operations`, as for all functions here."""
-    return samples.astype(np.float32)
-
-
-def frames(samples: Floats, length: int, hop: int, count: int) -> Floats:
-    """A view of the samples; nothing is copied."""
-    return sliding_window_view(samples, length, axis=1)[:, : count * hop : hop]
-
-
-def power_spectrum(frames: Floats, length: int) -> Floats:
-    parts = scipy.fft.rfft(frames, length).view(np.float32)
-    parts *= parts  # real and imaginary part in turn
-    power: Floats = parts[..., ::2] + parts[..., 1::2]
+    frames = np.empty((len(samples), count, length), np.float32)
+    frames[:, :, len(window) :] = 0
+    loops.window_frames(samples.astype(np.float32), window, hop, frames)
+    spectra = scipy.fft.rfft(frames)
+    power = np.empty(spectra.shape, np.float32)
+    bins = spectra.shape[-1]
+    loops.squared_magnitudes(spectra.reshape(-1, bins).view(np.float32), power.reshape(-1, bins))
     return power
 
 
@@ -44,26 +37,30 @@ def sqrt(values: Floats) -> Floats:
     return result
 
 
-def log(values: Floats) -> Floats:
-    return arithmetic.log(values)
-
-
-def at_least(values: Floats, lowest: float) -> Floats:
-    return np.maximum(values, np.float32(lowest))
+def scaled_log(values: Floats, lowest: float, factor: float) -> Floats:
+    logs = np.empty(values.shape, np.float32)
+    loops.scaled_log(values.reshape(-1), np.float32(lowest), np.float32(factor), logs.reshape(-1))
+    return logs
 
 
 def project(values: Floats, matrix: Floats) -> Floats:
-    """Sums in order of n, over the places that are not zero."""
+    """Sums in order of n, from the first place that is not zero to the last."""
     batch, count, depth = values.shape
-    columns = np.ascontiguousarray(values.reshape(-1, depth).T)
-    sums: Floats = _rows(matrix.tobytes(), matrix.shape) @ columns
-    return sums.T.reshape(batch, count, -1)
+    starts, stops, weights = _bands(matrix.tobytes(), matrix.shape)
+    sums = np.empty((batch, count, len(starts)), np.float32)
+    loops.project_bands(values.reshape(-1, depth), starts, stops, weights, sums.reshape(-1, len(starts)))
+    return sums
 
 
 @lru_cache(maxsize=8)
-def _rows(matrix: bytes, shape: tuple[int, int]) -> Any:
-    """The transpose of a float32 matrix, stored by its places that are not zero."""
-    return scipy.sparse.csr_array(np.frombuffer(matrix, np.float32).reshape(shape).T)
+def _bands(matrix: bytes, shape: tuple[int, int]) -> tuple[Places, Places, Floats]:
+    """The columns of a float32 matrix without the zeros around them: where each starts and stops, and its weights."""
+    columns = np.frombuffer(matrix, np.float32).reshape(shape).T
+    filled = columns != 0
+    starts = filled.argmax(axis=1)
+    stops = np.where(filled.any(axis=1), shape[0] - filled[:, ::-1].argmax(axis=1), 0)
+    ranges = zip(columns, starts, stops, strict=True)
+    return starts, stops, np.concatenate([column[start:stop] for column, start, stop in ranges])
 
 
 def dct(values: Floats) -> Floats:

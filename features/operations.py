@@ -19,31 +19,27 @@ Array: TypeAlias = Any
 class Operations(Protocol):
     """What the front end asks of a library of arrays, besides arithmetic and slices."""
 
-    def to_float(self, samples: Array) -> Array:
-        """int16 as float32, any shape."""
-
-    def frames(self, samples: Array, length: int, hop: int, count: int) -> Array:
-        """The first frames of each clip: (batch, samples) → (batch, count, length), a frame every `hop` samples."""
-
-    def power_spectrum(self, frames: Array, length: int) -> Array:
-        """Squared magnitude of the Fourier transform of real frames that zeros extend to a length.
+    def power_spectra(
+        self, samples: Array, window: npt.NDArray[np.float32], hop: int, count: int, length: int
+    ) -> Array:
+        """Squared magnitudes of the short-time Fourier transform.
 
         Args:
-            frames: float32, (batch, frames, at most length).
-            length: samples of the transform.
+            samples: int16, (batch, samples).
+            window: what each frame is multiplied by, float32, (samples of a frame,).
+            hop: samples from the beginning of a frame to that of the next.
+            count: frames of each clip; the first begins with the clip.
+            length: samples of the transform, at least those of a frame, which zeros extend.
 
         Returns:
-            float32, (batch, frames, length // 2 + 1).
+            float32, (batch, count, length // 2 + 1).
         """
 
     def sqrt(self, values: Array) -> Array:
         """Square root, float32, any shape."""
 
-    def log(self, values: Array) -> Array:
-        """Natural logarithm of positive values, float32, any shape."""
-
-    def at_least(self, values: Array, lowest: float) -> Array:
-        """The larger of each value and a number, float32, any shape."""
+    def scaled_log(self, values: Array, lowest: float, factor: float) -> Array:
+        """A multiple of the natural logarithm of values, or of `lowest` where they are below it; float32, any shape."""
 
     def project(self, values: Array, matrix: npt.NDArray[np.float32]) -> Array:
         """(batch, frames, n) times a matrix (n, m) that is zero in most places: float32, (batch, frames, m)."""

@@ -78,21 +78,40 @@ def no_totals(view: View) -> Totals:
     return Totals(0, 0, zeros, zeros, zeros + np.inf, zeros - np.inf)
 
 
-def totals_of(features: npt.NDArray[Any], view: View) -> Totals:
-    """Totals of some clips.
+class RunningTotals:
+    """Totals that grow as clips come."""
 
-    Args:
-        features: (clips, *view.shape), of the view's dtype; int16 counts as -1..1 of full scale.
-        view: the view.
-    """
-    stored = features.reshape(-1, view.width)
-    scale = 1.0 / FULL_SCALE if features.dtype == np.int16 else 1.0
-    values = stored.astype(np.float64)
-    if scale != 1.0:
-        values *= scale
-    squares = np.einsum("ij,ij->j", values, values)
-    lowest, highest = (extreme.astype(np.float64) * scale for extreme in (stored.min(axis=0), stored.max(axis=0)))
-    return Totals(len(features), len(values), values.sum(axis=0), squares, lowest, highest)
+    def __init__(self, view: View) -> None:
+        self._width = view.width
+        self._clips = self._values = 0
+        self._sum, self._sum_of_squares = np.zeros((2, view.width))
+        self._min, self._max = np.full((2, view.width), [[np.inf], [-np.inf]], np.float32)
+
+    def add(self, features: npt.NDArray[Any]) -> None:
+        """Add some clips.
+
+        Args:
+            features: (clips, *view.shape), of the view's dtype; int16 counts as -1..1 of full scale.
+        """
+        from features import loops  # and Numba, which takes a while and which readers of statistics do not need
+
+        values = features if features.dtype == np.float32 else features * np.float32(1.0 / FULL_SCALE)
+        rows = values.reshape(-1, self._width)
+        loops.add_to_totals(rows, self._sum, self._sum_of_squares, self._min, self._max)
+        self._clips += len(features)
+        self._values += len(rows)
+
+    def totals(self) -> Totals:
+        """The totals of what was added so far."""
+        lowest, highest = self._min.astype(np.float64), self._max.astype(np.float64)
+        return Totals(self._clips, self._values, self._sum.copy(), self._sum_of_squares.copy(), lowest, highest)
+
+
+def totals_of(features: npt.NDArray[Any], view: View) -> Totals:
+    """Totals of some clips, as `RunningTotals.add` takes them."""
+    running = RunningTotals(view)
+    running.add(features)
+    return running.totals()
 
 
 def merge(parts: Iterable[Totals], view: View) -> Totals:

@@ -11,13 +11,16 @@ import tensorflow as tf
 from features.arithmetic import cosine
 
 
-def to_float(samples: tf.Tensor) -> tf.Tensor:
+def power_spectra(samples: tf.Tensor, window: npt.NDArray[np.float32], hop: int, count: int, length: int) -> tf.Tensor:
     """See `operations.Operations`, as for all functions here."""
-    return tf.cast(samples, tf.float32)
+    frames = _frames(tf.cast(samples, tf.float32), len(window), hop, count)
+    spectrum = tf.signal.rfft(frames * window, fft_length=[length])
+    return tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
 
 
-def frames(samples: tf.Tensor, length: int, hop: int, count: int) -> tf.Tensor:
-    """From whole hops laid side by side where a frame is made of them: no gather by index."""
+def _frames(samples: tf.Tensor, length: int, hop: int, count: int) -> tf.Tensor:
+    """The first frames of each clip, (batch, count, length): where a frame is made of whole hops, from these laid side
+    by side, without a gather by index."""
     if length % hop:
         return tf.signal.frame(samples, length, hop)[:, :count]
     hops_per_frame = length // hop
@@ -26,21 +29,12 @@ def frames(samples: tf.Tensor, length: int, hop: int, count: int) -> tf.Tensor:
     return tf.concat([hops[:, first : first + count] for first in range(hops_per_frame)], axis=-1)
 
 
-def power_spectrum(frames: tf.Tensor, length: int) -> tf.Tensor:
-    spectrum = tf.signal.rfft(frames, fft_length=[length])
-    return tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-
-
 def sqrt(values: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(values)
 
 
-def log(values: tf.Tensor) -> tf.Tensor:
-    return tf.math.log(values)
-
-
-def at_least(values: tf.Tensor, lowest: float) -> tf.Tensor:
-    return tf.maximum(values, np.float32(lowest))
+def scaled_log(values: tf.Tensor, lowest: float, factor: float) -> tf.Tensor:
+    return tf.math.log(tf.maximum(values, np.float32(lowest))) * np.float32(factor)
 
 
 def project(values: tf.Tensor, matrix: npt.NDArray[np.float32]) -> tf.Tensor:

@@ -22,9 +22,12 @@ CAPS = {
     "OpenBLAS for Prescott": {"OPENBLAS_CORETYPE": "Prescott"},
     "C library without AVX-512": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW"},
     "C library without AVX2 and FMA": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4"},
+    "Numba for Haswell": {"NUMBA_CPU_NAME": "haswell"},
+    "Numba for any x86-64": {"NUMBA_CPU_NAME": "generic"},
     "oneDNN: SSE4.1": {"DNNL_MAX_CPU_ISA": "SSE41"},
     "all at once, one thread": {
         "NPY_DISABLE_CPU_FEATURES": NUMPY_LEVELS["no AVX"],
+        "NUMBA_CPU_NAME": "generic",
         "OPENBLAS_CORETYPE": "Prescott",
         "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4",
         "OPENBLAS_NUM_THREADS": "1",

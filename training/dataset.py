@@ -11,9 +11,7 @@ import keras
 import tensorflow as tf
 
 from base.errors import DataError
-from features import tensor_operations
-from features.frontend import to_float
-from features.views import View
+from features.views import FULL_SCALE, View
 from readers.store import Store
 from training.inputs import FEATURES, LENGTH
 
@@ -72,10 +70,14 @@ def example(view: View, names: Sequence[str], record: dict[str, tf.Tensor]) -> t
         int64, (batch,)).
     """
     features = record[view.tensor_name]
-    inputs = {FEATURES: to_float(features, tensor_operations) if features.dtype == tf.int16 else features}
+    inputs = {FEATURES: _to_float(features) if features.dtype == tf.int16 else features}
     if LENGTH in names:
         inputs[LENGTH] = tf.cast(view.real_steps(record["length"]), tf.int32)
     return inputs, record["label"]
+
+
+def _to_float(samples: tf.Tensor) -> tf.Tensor:
+    return tf.cast(samples, tf.float32) * (1.0 / FULL_SCALE)
 
 
 def arranged(names: Sequence[str], inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Batch:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from typing import Final
 
 from pipelines.engine import pool
@@ -25,19 +23,9 @@ def import_ahead(*steps: str) -> None:
         steps: names of the modules that hold a stage's steps; none where the stage does them in this process.
     """
     if steps:
-        pool.import_ahead(*steps)
+        pool.import_ahead("pipelines.engine.hiding", *steps)
+    from pipelines.engine.hiding import hidden
+
     names_runner = any(argument.startswith("--runner") for argument in sys.argv)
-    with _hidden(_UNUSED if names_runner else _UNUSED + _OF_OTHER_RUNNERS):
+    with hidden(_UNUSED if names_runner else _UNUSED + _OF_OTHER_RUNNERS):
         import apache_beam  # noqa: F401
-
-
-@contextlib.contextmanager
-def _hidden(names: tuple[str, ...]) -> Iterator[None]:
-    """Let the import of some modules fail in the block, as where they are not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ import pyarrow.compute as pc
 
 from base import files
 from base.errors import DataError
-from features.splits import SPLITS
-from features.statistics import Totals, merge, no_totals, totals_of
+from features.splits import SPLITS, SplitName
+from features.statistics import RunningTotals
 from features.views import View
 from pipelines.engine.work import Step, Work
 from stores.catalog import VIEW_CATALOG_SCHEMA
@@ -54,15 +55,15 @@ class _Choice(NamedTuple):
     """A clip that the selection names: its label, its split, and its row in the catalog's row group."""
 
     label: int
-    split: str
+    split: SplitName
     row: int
 
 
 class _Chosen(NamedTuple):
-    """A chosen clip as its shard holds it: real length in samples, and int16 audio, (16000,)."""
+    """Some chosen clips as their shard holds them: ids, real lengths in samples, and int16 audio, (clips, 16000)."""
 
-    id: str
-    length: int
+    ids: list[str]
+    lengths: list[int]
     audio: npt.NDArray[np.int16]
 
 
@@ -119,7 +120,7 @@ def featurize(index: int, inputs: Inputs, store: str, view: View, work: Work) ->
 
     catalog = _read_group(inputs.catalog, index)
     choices = _choices(inputs, index, catalog)
-    totals: dict[str, Totals] = {split: no_totals(view) for split in SPLITS}
+    totals = {split: RunningTotals(view) for split in SPLITS}
     spec, shards = view_record(view), len(inputs.clip_shards)
     found: list[_Choice] = []
     positions: list[int] = []
@@ -127,24 +128,19 @@ def featurize(index: int, inputs: Inputs, store: str, view: View, work: Work) ->
         writers: dict[str, ShardWriter] = {
             split: stack.enter_context(open_shard(work.staged, store, split, index, shards)) for split in SPLITS
         }
-        for batch in _batches(inputs.clip_shards[index], choices, inputs.selection, frontend.CLIPS_AT_ONCE):
-            features = frontend.compute(view, np.stack([each.audio for each in batch]))
-            chosen = [choices[each.id] for each in batch]
-            for clip, choice, tensor in zip(batch, chosen, features, strict=True):
+        for clips in _batches(inputs.clip_shards[index], choices, inputs.selection, frontend.CLIPS_AT_ONCE):
+            features = frontend.compute(view, clips.audio)
+            for place, (name, samples) in enumerate(zip(clips.ids, clips.lengths, strict=True)):
+                choice, length = choices[name], view.real_length(samples)
                 writer = writers[choice.split]
+                found.append(choice)
                 positions.append(writer.records)
-                length = view.real_length(clip.length)
-                record = {"id": clip.id, "label": choice.label, "length": length, view.tensor_name: tensor}
-                writer.write(spec.encode(record))
-            found += chosen
-            for split in SPLITS:
-                of_split = [place for place, choice in enumerate(chosen) if choice.split == split]
-                if of_split:
-                    mine = features if len(of_split) == len(chosen) else features[of_split]
-                    totals[split] = merge((totals[split], totals_of(mine, view)), view)
+                values = {"id": name, "label": choice.label, "length": length, view.tensor_name: features[place]}
+                writer.write(spec.encode(values))
+                totals[choice.split].add(features[place : place + 1])
     write_table(part_path(work, index), _catalog_part(catalog, found, index, positions))
     written = tuple(writer.shard() for writer in writers.values())
-    return FeaturizedShard(index, written, {split: each.to_dict() for split, each in totals.items()})
+    return FeaturizedShard(index, written, {split: each.totals().to_dict() for split, each in totals.items()})
 
 
 def _read_group(path: str, index: int) -> pa.Table:
@@ -164,27 +160,24 @@ def _choices(inputs: Inputs, index: int, catalog: pa.Table) -> dict[str, _Choice
     return dict(zip(selection.column("id").to_pylist(), choices, strict=True))
 
 
-def _batches(path: str, choices: Mapping[str, _Choice], selection: str, size: int) -> Iterator[list[_Chosen]]:
-    """The chosen clips of a shard in its order, some at once.
+def _batches(path: str, choices: Mapping[str, _Choice], selection: str, size: int) -> Iterator[_Chosen]:
+    """The chosen clips of a shard in its order, at most `size` at once.
 
     Raises:
         DataError: the shard is missing or damaged, or lacks a chosen clip.
     """
     if not files.is_file(path):
         raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again")
-    batch: list[_Chosen] = []
     missing = set(choices)
     with files.open_for_reading(path) as file:
-        for record in read_records(file, path):
-            clip: dict[str, Any] = CLIP_RECORD.decode(record)
-            if clip["id"] in missing:
-                missing.discard(clip["id"])
-                batch.append(_Chosen(clip["id"], clip["length"], clip["audio"]))
-                if len(batch) == size:
-                    yield batch
-                    batch = []
-    if batch:
-        yield batch
+        records = read_records(file, path)
+        while batch := list(islice(records, size)):
+            clips = CLIP_RECORD.decode_batch(batch, ("audio", "id", "length"))
+            chosen = [place for place, name in enumerate(clips["id"]) if name in missing]
+            missing.difference_update(clips["id"])
+            if chosen:
+                audio = clips["audio"] if len(chosen) == len(batch) else clips["audio"][chosen]
+                yield _Chosen(clips["id"][chosen].tolist(), clips["length"][chosen].tolist(), audio)
     if missing:
         raise DataError(f"{path} lacks {len(missing)} clips that {selection} names, such as {min(missing)}")
 
