@@ -4,13 +4,13 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKED := requirements $(addprefix requirements-,dev torch pipelines pipelines-test)
+LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its imports again
 
-.PHONY: help repro test test-slow test-torch test-pipelines check benchmark docs lock clean
+.PHONY: help repro test test-slow test-torch test-formats test-pipelines check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,8 +24,12 @@ test: $(VENV)/dev ## the quick tests
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
 
-test-torch: $(VENV)-torch/dev ## the tests of the PyTorch reader, in an environment without TensorFlow and Beam
-	$(VENV)-torch/bin/python -m pytest --noconftest tests/test_torch_dataset.py tests/test_examples.py
+test-torch: $(VENV)-torch/dev ## the tests of the PyTorch reader and of Lhotse's, in an environment without TensorFlow and Beam
+	$(VENV)-torch/bin/python -m pytest --noconftest tests/test_torch_dataset.py tests/test_examples.py \
+		tests/test_export_lhotse.py
+
+test-formats: $(VENV)-formats/dev ## exports by the readers of Grain and TensorFlow Datasets, in an environment without TensorFlow and Beam
+	$(VENV)-formats/bin/python -m pytest --noconftest tests/test_export_array_record.py
 
 test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries of clouds, in an environment without TensorFlow
 	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
@@ -65,6 +69,11 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 $(VENV)-torch/dev: $(VENV)/run requirements-torch.txt
 	$(PYTHON) -m venv $(VENV)-torch
 	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-torch/bin/python --requirement requirements-torch.txt
+	touch $@
+
+$(VENV)-formats/dev: $(VENV)/run requirements-formats.txt
+	$(PYTHON) -m venv $(VENV)-formats
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-formats/bin/python --requirement requirements-formats.txt
 	touch $@
 
 $(VENV)-pipelines/dev: $(VENV)/run requirements-pipelines.txt requirements-pipelines-test.txt

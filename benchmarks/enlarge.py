@@ -128,7 +128,7 @@ def parse_clip(member: Member) -> SourceClip | None:
     role = LAYOUT.role(member.name)
     if member.data is None or not isinstance(role, Utterance):
         return None
-    if not role.speaker or clip_id.parse(role.id).ready:
+    if not role.word or not role.speaker or clip_id.parse(role.id).ready:
         return None
     try:
         samples = decode_wav(member.data).samples[:CLIP_SAMPLES]

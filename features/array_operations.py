@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
 from features import loops
+from features.arithmetic import exp as exp
+from features.arithmetic import log as log
+from features.micro import MicroTables
+from features.views import FULL_SCALE
 
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.int16]
@@ -30,6 +37,16 @@ def power_spectra(samples: Samples, window: Floats, hop: int, count: int, length
     bins = spectra.shape[-1]
     loops.squared_magnitudes(spectra.reshape(-1, bins).view(np.float32), power.reshape(-1, bins))
     return power
+
+
+def divided_by_peak(samples: Samples) -> Floats:
+    peaks = samples.max(axis=1, keepdims=True).astype(np.float32)
+    result: Floats = samples / np.where(peaks > 0, peaks, np.float32(FULL_SCALE))
+    return result
+
+
+def mirrored(samples: Array, side: int) -> Array:
+    return np.pad(samples, ((0, 0), (side, side)), mode="reflect")
 
 
 def sqrt(values: Floats) -> Floats:
@@ -66,6 +83,25 @@ def _bands(matrix: bytes, shape: tuple[int, int]) -> tuple[Places, Places, Float
 def dct(values: Floats) -> Floats:
     result: Floats = scipy.fft.dct(values, norm="ortho")
     return result
+
+
+def smooth(values: Doubles, amount: float) -> Doubles:
+    smoothed = np.empty(values.shape)
+    last = np.ones_like(smoothed[:, 0])
+    for frame in range(values.shape[1]):
+        last = (1 - amount) * last + amount * values[:, frame]
+        smoothed[:, frame] = last
+    return smoothed
+
+
+def cast(values: Array, dtype: str) -> Array:
+    return values.astype(dtype)
+
+
+def micro(clips: Samples, tables: MicroTables, count: int) -> Array:
+    from features import micro_loops  # which takes a while, and which no other view needs
+
+    return micro_loops.micro(clips, tables, count)
 
 
 def filter_and_decimate(clips: Samples, taps: Sequence[float]) -> Samples:

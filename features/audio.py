@@ -1,9 +1,8 @@
-"""From the bytes of a RIFF/WAVE file to a clip: int16 samples at 16 kHz, exactly one second long."""
+"""From the bytes of an audio file to a clip: int16 samples at 16 kHz, exactly one second long."""
 
 from __future__ import annotations
 
 import io
-import math
 import struct
 from typing import Any, Final, Literal, NamedTuple
 
@@ -14,12 +13,22 @@ from features.arithmetic import LN_10, exp
 from features.views import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
 
 Samples = npt.NDArray[np.int16]
+Second = Literal["start", "loudest", "center"]
+"""Which second of a longer recording is kept."""
 
 LOWEST_RATE_HZ: Final = 4_000
 HIGHEST_RATE_HZ: Final = 192_000
 LOUDEST_SAMPLE: Final = 1e6
 """Float samples beyond this multiple of full scale are damage."""
 
+_STARTS_AT_ONCE: Final = 1 << 18
+"""So many seconds of a recording are compared at once; memory does not grow with the recording."""
+MOST_SAMPLES: Final = 1 << 27
+"""Samples of all channels that a compressed file may unpack to: those of the largest WAVE file of an archive."""
+
+_COMPRESSED: Final = (b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa")
+"""How files of FLAC, Ogg (Vorbis and Opus) and MP3 begin."""
+_BLOCK_FRAMES: Final = 1 << 16
 _PCM16 = 1
 _EXTENSIBLE = 0xFFFE
 _ENCODINGS: Final = {1: "PCM", 3: "float", 6: "A-law", 7: "mu-law"}
@@ -44,6 +53,47 @@ class Recording(NamedTuple):
     """int16, (samples,), mono, at 16 kHz."""
     source_rate_hz: int
     """The sample rate of the file."""
+
+
+def decode(data: bytes) -> Recording:
+    """Decode an audio file of any of the forms that clips come in: WAVE, FLAC, Ogg Vorbis, Opus or MP3.
+
+    The content decides which it is, whatever the name says. What is lossy is decoded by the libraries within
+    libsndfile; a new version of them may give other samples.
+
+    Args:
+        data: the whole file.
+
+    Returns:
+        As `decode_wav`; the rate of Opus is 48 kHz, or the lower one that its header names.
+
+    Raises:
+        AudioError: as `decode_wav`, or it unpacks to more than `MOST_SAMPLES`.
+    """
+    return _decode_compressed(data) if data.startswith(_COMPRESSED) else decode_wav(data)
+
+
+def _decode_compressed(data: bytes) -> Recording:
+    """Decode block by block, since the length in a header is never trusted."""
+    import soundfile
+
+    blocks: list[npt.NDArray[np.float64]] = []
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate_hz, channels, frames = file.samplerate, file.channels, 0
+            _check_rate(rate_hz)
+            while (block := file.read(_BLOCK_FRAMES, dtype="float64", always_2d=True)).size:
+                frames += len(block)
+                if frames * channels > MOST_SAMPLES:
+                    raise AudioError("too_long", f"more than {MOST_SAMPLES} samples of all channels")
+                blocks.append(block.mean(axis=1, keepdims=True))
+            if frames < file.frames <= MOST_SAMPLES:
+                raise AudioError("truncated", f"{frames} of {file.frames} frames")
+    except soundfile.LibsndfileError as error:
+        raise AudioError("undecodable", f"libsndfile: {error.error_string}") from error
+    except (RuntimeError, TypeError) as error:
+        raise AudioError("undecodable", f"libsndfile can't read it ({type(error).__name__})") from error
+    return _finished(np.concatenate(blocks or [np.empty((0, 1))]), rate_hz)
 
 
 def decode_wav(data: bytes) -> Recording:
@@ -92,6 +142,10 @@ def _decode_any(data: bytes) -> Recording:
         raise AudioError("undecodable", f"libsndfile: {error.error_string}") from error
     except (RuntimeError, TypeError) as error:
         raise AudioError("undecodable", f"libsndfile can't read it ({type(error).__name__})") from error
+    return _finished(channels, rate_hz)
+
+
+def _finished(channels: npt.NDArray[np.float64], rate_hz: int) -> Recording:
     if channels.shape[0] == 0:
         raise AudioError("no_samples", "the file has no samples")
     if not (np.abs(channels) <= LOUDEST_SAMPLE).all():
@@ -129,12 +183,16 @@ def _check_format(chunk: bytes) -> None:
     if len(chunk) < 16:
         raise AudioError("undecodable", f"format chunk of {len(chunk)} bytes, expected 16 or more")
     encoding, _, rate_hz = struct.unpack_from("<HHI", chunk)
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise AudioError("sample_rate", f"sample rate {rate_hz} Hz, expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz")
+    _check_rate(rate_hz)
     if encoding == _EXTENSIBLE and len(chunk) >= 26:
         (encoding,) = struct.unpack_from("<H", chunk, 24)
     if encoding not in _ENCODINGS:
         raise AudioError("encoding", f"encoding {encoding:#06x}, expected {', '.join(_ENCODINGS.values())}")
+
+
+def _check_rate(rate_hz: int) -> None:
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError("sample_rate", f"sample rate {rate_hz} Hz, expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz")
 
 
 def _resample(samples: npt.NDArray[np.float64], rate_hz: int) -> npt.NDArray[np.float64]:
@@ -168,46 +226,51 @@ def encode_audio(samples: Samples, rate_hz: int, form: Literal["wav", "flac"] = 
     return out.getvalue()
 
 
-def pad_or_trim(samples: Samples) -> tuple[Samples, int]:
-    """Make a recording one second long: zeros after its end, or its first 16,000 samples.
+def first_sample(samples: Samples, second: Second) -> int:
+    """Where the second of a recording begins that is kept.
 
     Args:
         samples: int16, (any,).
+        second: which second of a longer recording: its start, its center, or the loudest, which is the one with the
+            greatest sum of squares, of several the first.
+
+    Returns:
+        A place in samples; 0 where the recording is no longer than a second.
+    """
+    spare = samples.size - CLIP_SAMPLES
+    if spare <= 0 or second == "start":
+        return 0
+    return spare // 2 if second == "center" else _loudest_start(samples)
+
+
+def _loudest_start(samples: Samples) -> int:
+    best, best_energy = 0, -1
+    for begin in range(0, samples.size - CLIP_SAMPLES + 1, _STARTS_AT_ONCE):
+        stretch = samples[begin : begin + _STARTS_AT_ONCE + CLIP_SAMPLES - 1].astype(np.int64)
+        sums = np.concatenate([[0], np.cumsum(stretch * stretch)])
+        energies = sums[CLIP_SAMPLES:] - sums[:-CLIP_SAMPLES]
+        place = int(energies.argmax())
+        if energies[place] > best_energy:
+            best, best_energy = begin + place, int(energies[place])
+    return best
+
+
+def pad_or_trim(samples: Samples, start: int = 0) -> tuple[Samples, int]:
+    """Make a recording one second long: 16,000 samples of it, or zeros after its end.
+
+    Args:
+        samples: int16, (any,).
+        start: the first sample to keep; 0 where the recording is no longer than a second.
 
     Returns:
         The clip, int16, (16000,), and its real length in samples, 0..16000; samples at or after it are padding.
     """
-    length = min(samples.size, CLIP_SAMPLES)
-    if samples.size == CLIP_SAMPLES:
-        return samples, length
+    kept = samples[start : start + CLIP_SAMPLES]
+    if kept.size == CLIP_SAMPLES:
+        return kept, CLIP_SAMPLES
     clip = np.zeros(CLIP_SAMPLES, np.int16)
-    clip[:length] = samples[:length]
-    return clip, length
-
-
-def peak_and_rms(samples: Samples) -> tuple[float, float]:
-    """Loudness of the real samples of a clip, both in 0..1 of full scale.
-
-    Args:
-        samples: int16, (any,), without padding; of no samples both are 0.
-    """
-    if samples.size == 0:
-        return 0.0, 0.0
-    peak = max(int(samples.max()), -int(samples.min())) / FULL_SCALE
-    values = samples.astype(np.float64)  # which holds the sum of squares exactly, in whatever order
-    return peak, math.sqrt(float(np.einsum("i,i->", values, values)) / values.size) / FULL_SCALE
-
-
-def clipped_samples(samples: Samples) -> int:
-    """How many samples lie at the largest or smallest value of int16: a loud recording was cut off there.
-
-    Args:
-        samples: int16, (any,), without padding.
-    """
-    lowest, highest = -int(FULL_SCALE), int(FULL_SCALE) - 1
-    if samples.size == 0 or (samples.min() > lowest and samples.max() < highest):
-        return 0
-    return int(np.count_nonzero(samples == highest) + np.count_nonzero(samples == lowest))
+    clip[: kept.size] = kept
+    return clip, kept.size
 
 
 def apply_gain(samples: Samples, gain_db: float) -> Samples:

@@ -1,4 +1,4 @@
-"""The front end: the one definition of spectrograms, log-mel bands and MFCCs, over a few array operations.
+"""The front end: the one definition of every view's mathematics, over a few array operations.
 
 The pipelines run these lines on NumPy arrays, training and serving run them as TensorFlow operations
 (`features.operations`). Notation and defaults follow librosa (https://librosa.org/doc/0.11.0/):
@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features import array_operations
-from features.arithmetic import LN_10, cosine, exp
+from features.arithmetic import LN_10, cosine, exp, log
 from features.mel import mel_filters
+from features.micro import micro_tables
 from features.operations import Array, Operations
 from features.views import (
     FULL_SCALE,
@@ -27,6 +28,8 @@ from features.views import (
     LogMel,
     MelView,
     Mfcc,
+    Micro,
+    Pcen,
     SpectralView,
     Spectrogram,
     View,
@@ -40,6 +43,8 @@ FrontEnd: TypeAlias = Callable[[Array], Array]
 
 CLIPS_AT_ONCE: Final = 16
 """Clips in a batch at which NumPy is fastest: what fits the processor's cache."""
+PCEN_SCALE: Final = float(1 << 31)
+"""Full scale of the samples that PCEN counts in."""
 RESAMPLING_TAPS: Final = 63
 """Length of the filter that halves the sample rate."""
 
@@ -99,11 +104,11 @@ def waveform(clips: Array, view: BaseView, operations: Operations) -> Array:
 
 
 def spectrogram(clips: Array, view: SpectralView, operations: Operations) -> Array:
-    """Short-time Fourier transform, in dB where the view has a floor.
+    """Short-time Fourier transform, linear or logarithmic.
 
     Args:
         clips: int16, (batch, 16000).
-        view: framing, magnitude or power, and the floor.
+        view: framing, magnitude or power, and the logarithm.
         operations: of the library of arrays.
 
     Returns:
@@ -113,22 +118,21 @@ def spectrogram(clips: Array, view: SpectralView, operations: Operations) -> Arr
 
 
 def log_mel(clips: Array, view: MelView, operations: Operations) -> Array:
-    """Energy in mel bands, in dB where the view has a floor.
+    """Energy or magnitude in mel bands, linear or logarithmic.
 
     Args:
         clips: int16, (batch, 16000).
-        view: framing, bands, their range and scale, and the floor.
+        view: framing, bands, their range and scale, and the logarithm.
         operations: of the library of arrays.
 
     Returns:
         float32, (batch, frames, mel_bands).
     """
-    bands = operations.project(linear_spectrogram(clips, view, operations), mel_filters(view))
-    return scaled(bands, view, operations)
+    return scaled(linear_mel(clips, view, operations), view, operations)
 
 
 def mfcc(clips: Array, view: Mfcc, operations: Operations) -> Array:
-    """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980): orthonormal DCT-II of the log-mel bands.
+    """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980): DCT-II of the log-mel bands.
 
     Args:
         clips: int16, (batch, 16000).
@@ -138,7 +142,44 @@ def mfcc(clips: Array, view: Mfcc, operations: Operations) -> Array:
     Returns:
         float32, (batch, frames, coefficients).
     """
-    return operations.dct(log_mel(clips, view, operations))[:, :, : view.coefficients]
+    coefficients = operations.dct(log_mel(clips, view, operations))[:, :, : view.coefficients]
+    if view.dct == "orthonormal":
+        return coefficients
+    return coefficients * np.array([math.sqrt(2), *[1] * (view.coefficients - 1)], np.float32)
+
+
+def pcen(clips: Array, view: Pcen, operations: Operations) -> Array:
+    """Per-channel energy normalization (Wang et al., 2017): automatic gain and compression of each mel band.
+
+    With its default numbers it is `librosa.pcen` of the bands times 2^31.
+
+    Args:
+        clips: int16, (batch, 16000).
+        view: the mel bands, and the numbers of the normalization.
+        operations: of the library of arrays.
+
+    Returns:
+        float32, (batch, frames, mel_bands).
+    """
+    bands = operations.cast(linear_mel(clips, view, operations), "float64") * PCEN_SCALE
+    past = operations.smooth(bands, view.smoothing)
+    gained = operations.exp(operations.log(past + view.epsilon) * -view.gain) * bands
+    compressed = operations.exp(operations.log(gained + view.bias) * view.root)
+    return operations.cast(compressed - _exp(float(log(np.array(view.bias))) * view.root), "float32")
+
+
+def micro(clips: Array, view: Micro, operations: Operations) -> Array:
+    """The front end of TensorFlow Lite Micro, in whole numbers (`features.micro`).
+
+    Args:
+        clips: int16, (batch, 16000).
+        view: framing, mel bands, and what precedes the clips.
+        operations: of the library of arrays.
+
+    Returns:
+        uint16, (batch, frames, mel_bands).
+    """
+    return operations.micro(waveform(clips, view, operations), micro_tables(view), view.steps)
 
 
 FRONT_ENDS: Final[Mapping[type, Callable[..., Array]]] = {
@@ -146,25 +187,40 @@ FRONT_ENDS: Final[Mapping[type, Callable[..., Array]]] = {
     Spectrogram: spectrogram,
     LogMel: log_mel,
     Mfcc: mfcc,
+    Pcen: pcen,
+    Micro: micro,
 }
 """The function of each kind of view, by its exact type."""
 
 
 def linear_spectrogram(clips: Array, view: SpectralView, operations: Operations) -> Array:
-    """Magnitude or squared magnitude of the short-time Fourier transform, without centering.
+    """Magnitude or squared magnitude of the short-time Fourier transform.
 
     Args:
         clips: int16, (batch, 16000).
-        view: framing, and magnitude or power.
+        view: framing, loudness, and magnitude or power.
         operations: of the library of arrays.
 
     Returns:
-        float32, (batch, frames, frequency_bins); full scale is 1.
+        float32, (batch, frames, frequency_bins); full scale or the clip's peak is 1.
     """
-    window = hann_window(view.frame_length, symmetric=view.window == "symmetric_hann") / np.float32(FULL_SCALE)
+    window = hann_window(view.frame_length, symmetric=view.window == "symmetric_hann")
     samples = waveform(clips, view, operations)
+    if view.loudness == "peak":
+        samples = operations.divided_by_peak(samples)
+    else:
+        window = window / np.float32(FULL_SCALE)
+    if view.centered:
+        samples = operations.mirrored(samples, view.fft_length // 2)
+        before = (view.fft_length - view.frame_length) // 2
+        window = np.pad(window, (before, view.fft_length - view.frame_length - before))
     power = operations.power_spectra(samples, window, view.hop_length, view.frames, view.fft_length)
     return power if view.power == 2 else operations.sqrt(power)
+
+
+def linear_mel(clips: Array, view: MelView, operations: Operations) -> Array:
+    """Energy or magnitude in mel bands, linear; float32, (batch, frames, mel_bands)."""
+    return operations.project(linear_spectrogram(clips, view, operations), mel_filters(view))
 
 
 @lru_cache(maxsize=8)
@@ -180,12 +236,17 @@ def scaled(values: Array, view: SpectralView, operations: Operations) -> Array:
 
     Args:
         values: float32; full scale is 0 dB for a value of 1.
-        view: the floor, and whether the values are magnitudes or powers.
+        view: the logarithm, and whether the values are magnitudes or powers.
         operations: of the library of arrays.
 
     Returns:
-        20 log10 of magnitudes, 10 log10 of powers, not below the floor; the values themselves where there is no floor.
+        With a floor in dB 20 log10 of magnitudes or 10 log10 of powers, natural logarithms with the other two limits,
+        the values themselves with none.
     """
+    if view.log_floor is not None:
+        return operations.scaled_log(values, view.log_floor, 1.0)
+    if view.log_offset is not None:
+        return operations.scaled_log(values + np.float32(view.log_offset), view.log_offset, 1.0)
     if view.floor_db is None:
         return values
     decibels_per_neper = 20.0 / view.power / LN_10

@@ -7,6 +7,10 @@ from typing import Final
 
 SILENCE_CLASS: Final = "_silence_"
 UNKNOWN_CLASS: Final = "_unknown_"
+OTHER_SPEECH: Final = "_other_"
+"""The word of clips that a corpus knows as none of its keywords, without saying what they are."""
+UNLABELED: Final = "_unlabeled_"
+"""The word of clips of which nothing is known; a task has them under this name only."""
 
 
 def class_names(words: Iterable[str], silence: bool, unknown: bool) -> tuple[str, ...]:
@@ -29,9 +33,9 @@ def class_of_word(word: str, classes: Collection[str]) -> str | None:
         classes: the task's class names.
 
     Returns:
-        The word's own class where it has one, else the unknown class, except for background noise; None where the task
-        has no such class.
+        The word's own class where it has one, else the unknown class, except for background noise and clips without a
+        label; None where the task has no such class.
     """
     if word in classes:
         return word
-    return UNKNOWN_CLASS if word != SILENCE_CLASS and UNKNOWN_CLASS in classes else None
+    return UNKNOWN_CLASS if word not in (SILENCE_CLASS, UNLABELED) and UNKNOWN_CLASS in classes else None

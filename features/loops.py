@@ -30,7 +30,7 @@ _LOG_1, _LOG_3, _LOG_5, _LOG_7, _LOG_9 = (np.float32(2 / odd) for odd in (1, 3, 
 """Coefficients of the power series of 2·artanh."""
 
 
-def _compiled(signature: str) -> Callable[[Loop], Loop]:
+def compiled(signature: str) -> Callable[[Loop], Loop]:
     """Compile a loop when it is imported; where its code can't be kept on disk, each process compiles it."""
 
     def decorate(loop: Loop) -> Loop:
@@ -44,7 +44,7 @@ def _compiled(signature: str) -> Callable[[Loop], Loop]:
     return decorate
 
 
-@_compiled("void(float32[:, ::1], float32[::1], int64, float32[:, :, ::1])")
+@compiled("void(float32[:, ::1], float32[::1], int64, float32[:, :, ::1])")
 def window_frames(samples: Floats, window: Floats, hop: int, frames: Floats) -> None:
     """Multiply the frames of some clips by a window.
 
@@ -62,7 +62,7 @@ def window_frames(samples: Floats, window: Floats, hop: int, frames: Floats) -> 
                 row[sample] = frame[sample] * window[sample]
 
 
-@_compiled("void(float32[:, ::1], float32[:, ::1])")
+@compiled("void(float32[:, ::1], float32[:, ::1])")
 def squared_magnitudes(parts: Floats, power: Floats) -> None:
     """Squared magnitudes of complex numbers.
 
@@ -77,7 +77,7 @@ def squared_magnitudes(parts: Floats, power: Floats) -> None:
             squares[column] = real * real + imaginary * imaginary
 
 
-@_compiled("void(float32[:, ::1], int64[::1], int64[::1], float32[::1], float32[:, ::1])")
+@compiled("void(float32[:, ::1], int64[::1], int64[::1], float32[::1], float32[:, ::1])")
 def project_bands(values: Floats, starts: Places, stops: Places, weights: Floats, sums: Floats) -> None:
     """Weighted sums of ranges of columns, each in order of its columns.
 
@@ -116,7 +116,7 @@ def project_bands(values: Floats, starts: Places, stops: Places, weights: Floats
             sums[row, band] = total
 
 
-@_compiled("void(float32[::1], float32, float32, float32[::1])")
+@compiled("void(float32[::1], float32, float32, float32[::1])")
 def scaled_log(values: Floats, lowest: np.float32, factor: np.float32, logs: Floats) -> None:
     """A multiple of the natural logarithm of values, or of a limit where they are below it.
 
@@ -145,7 +145,7 @@ def scaled_log(values: Floats, lowest: np.float32, factor: np.float32, logs: Flo
         logs[place] = (series + exponent * _LN_2) * factor
 
 
-@_compiled("void(float32[:, ::1], float64[::1], float64[::1], float32[::1], float32[::1])")
+@compiled("void(float32[:, ::1], float64[::1], float64[::1], float32[::1], float32[::1])")
 def add_to_totals(values: Floats, sums: Doubles, squares: Doubles, lowest: Floats, highest: Floats) -> None:
     """Add rows to the totals of their columns.
 

@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from features.micro import MicroTables
+
 Array: TypeAlias = Any
 """A NumPy array, or a tensor of TensorFlow; both know +, −, ×, and slices."""
 
@@ -25,7 +27,7 @@ class Operations(Protocol):
         """Squared magnitudes of the short-time Fourier transform.
 
         Args:
-            samples: int16, (batch, samples).
+            samples: int16 or float32, (batch, samples).
             window: what each frame is multiplied by, float32, (samples of a frame,).
             hop: samples from the beginning of a frame to that of the next.
             count: frames of each clip; the first begins with the clip.
@@ -34,6 +36,12 @@ class Operations(Protocol):
         Returns:
             float32, (batch, count, length // 2 + 1).
         """
+
+    def divided_by_peak(self, samples: Array) -> Array:
+        """Clips over their largest sample, or over 32768 where none is above zero; float32, (batch, samples)."""
+
+    def mirrored(self, samples: Array, side: int) -> Array:
+        """Clips continued on both sides by so many samples of their mirror image; (batch, samples + 2 × side)."""
 
     def sqrt(self, values: Array) -> Array:
         """Square root, float32, any shape."""
@@ -46,6 +54,38 @@ class Operations(Protocol):
 
     def dct(self, values: Array) -> Array:
         """Orthonormal discrete cosine transform of the second kind along the last axis; float32, (batch, frames, n)."""
+
+    def smooth(self, values: Array, amount: float) -> Array:
+        """Each value and the past of its column, smoothed by a low-pass of the first order.
+
+        Args:
+            values: float64, (batch, frames, n).
+            amount: what a frame adds: smoothed = (1 − amount) × smoothed before + amount × value, from 1 at the start.
+
+        Returns:
+            float64, (batch, frames, n).
+        """
+
+    def log(self, values: Array) -> Array:
+        """Natural logarithm of positive float64, any shape."""
+
+    def exp(self, values: Array) -> Array:
+        """e to the power of float64, any shape."""
+
+    def cast(self, values: Array, dtype: str) -> Array:
+        """The nearest values of another type, any shape."""
+
+    def micro(self, clips: Array, tables: MicroTables, count: int) -> Array:
+        """The micro front end of microcontrollers.
+
+        Args:
+            clips: int16, (batch, samples).
+            tables: its constants.
+            count: frames of a clip, without those that begin in the context.
+
+        Returns:
+            uint16, (batch, count, bands).
+        """
 
     def filter_and_decimate(self, clips: Array, taps: Sequence[float]) -> Array:
         """Every second sample of clips that went through a symmetric filter, rounded and clipped.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.files import to_json
-from features.views import FULL_SCALE, View
+from features.views import View
 
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 
@@ -82,7 +82,7 @@ class RunningTotals:
     """Totals that grow as clips come."""
 
     def __init__(self, view: View) -> None:
-        self._width = view.width
+        self._width, self._scale = view.width, np.float32(view.scale)
         self._clips = self._values = 0
         self._sum, self._sum_of_squares = np.zeros((2, view.width))
         self._min, self._max = np.full((2, view.width), [[np.inf], [-np.inf]], np.float32)
@@ -91,11 +91,11 @@ class RunningTotals:
         """Add some clips.
 
         Args:
-            features: (clips, *view.shape), of the view's dtype; int16 counts as -1..1 of full scale.
+            features: (clips, *view.shape), of the view's dtype; whole numbers count times the view's scale.
         """
         from features import loops  # and Numba, which takes a while and which readers of statistics do not need
 
-        values = features if features.dtype == np.float32 else features * np.float32(1.0 / FULL_SCALE)
+        values = features if features.dtype == np.float32 else features * self._scale
         rows = values.reshape(-1, self._width)
         loops.add_to_totals(rows, self._sum, self._sum_of_squares, self._min, self._max)
         self._clips += len(features)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from features.arithmetic import cosine
+from features.micro import MicroTables
+from features.views import FULL_SCALE
 
 
 def power_spectra(samples: tf.Tensor, window: npt.NDArray[np.float32], hop: int, count: int, length: int) -> tf.Tensor:
@@ -27,6 +29,15 @@ def _frames(samples: tf.Tensor, length: int, hop: int, count: int) -> tf.Tensor:
     used = (count + hops_per_frame - 1) * hop
     hops = tf.reshape(samples[:, :used], (-1, count + hops_per_frame - 1, hop))
     return tf.concat([hops[:, first : first + count] for first in range(hops_per_frame)], axis=-1)
+
+
+def divided_by_peak(samples: tf.Tensor) -> tf.Tensor:
+    peaks = tf.cast(tf.reduce_max(samples, axis=1, keepdims=True), tf.float32)
+    return tf.cast(samples, tf.float32) / tf.where(peaks > 0, peaks, np.float32(FULL_SCALE))
+
+
+def mirrored(samples: tf.Tensor, side: int) -> tf.Tensor:
+    return tf.pad(samples, ((0, 0), (side, side)), mode="REFLECT")
 
 
 def sqrt(values: tf.Tensor) -> tf.Tensor:
@@ -50,6 +61,33 @@ def dct(values: tf.Tensor) -> tf.Tensor:
     matrix = cosine((band + 0.5) * order / (2.0 * size)) * np.sqrt(2.0 / size)
     matrix[:, 0] = np.sqrt(1.0 / size)
     return project(values, matrix.astype(np.float32))
+
+
+def smooth(values: tf.Tensor, amount: float) -> tf.Tensor:
+    """As a product with the powers of what a frame keeps."""
+    frames = values.shape[1]
+    ages = np.arange(frames)[:, None] - np.arange(frames)
+    kept = np.where(ages >= 0, amount * (1 - amount) ** np.maximum(ages, 0), 0.0)
+    first = ((1 - amount) ** np.arange(1, frames + 1))[:, None]
+    return tf.matmul(kept, values) + first
+
+
+def log(values: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(values)
+
+
+def exp(values: tf.Tensor) -> tf.Tensor:
+    return tf.math.exp(values)
+
+
+def cast(values: tf.Tensor, dtype: str) -> tf.Tensor:
+    return tf.cast(values, dtype)
+
+
+def micro(clips: tf.Tensor, tables: MicroTables, count: int) -> tf.Tensor:
+    from features import tensor_micro
+
+    return tensor_micro.micro(clips, tables, count)
 
 
 def filter_and_decimate(clips: tf.Tensor, taps: Sequence[float]) -> tf.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -15,9 +15,11 @@ from base.types import STRICT
 from stores.lineage import Archive
 
 CORPUS_FILE: Final = "corpus.json"
-ENDINGS: Final = (".tar.gz", ".tgz", ".tar")
-"""How the names of archives end; the last is that of an uncompressed one."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
+
+ArchiveFormat: TypeAlias = Literal["tar.gz", "tar", "zip"]
+FORMATS: Final[dict[str, ArchiveFormat]] = {".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar": "tar", ".zip": "zip"}
+"""How the names of archives end."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -25,9 +27,9 @@ class _Corpus:
     archives: tuple[Archive, ...]
 
 
-def is_compressed(file: str) -> bool:
-    """Whether an archive of this name is one compressed stream, which can be read from its beginning only."""
-    return not file.endswith(ENDINGS[-1])
+def format_of(file: str) -> ArchiveFormat | None:
+    """The format of an archive by its name, or None where the name says none."""
+    return next((kind for ending, kind in FORMATS.items() if file.endswith(ending)), None)
 
 
 def write_corpus(raw: str, archives: Sequence[Archive]) -> None:

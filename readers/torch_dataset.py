@@ -131,7 +131,10 @@ def shuffled(items: Iterable[bytes], size: int, generator: random.Random) -> Ite
 
 
 def _tensors(values: np.ndarray[Any, Any]) -> Any:
-    return values.tolist() if values.dtype == object else torch.from_numpy(values)
+    """Text as lists, uint16 as int32, for which PyTorch has all operations, and other arrays as they are."""
+    if values.dtype == object:
+        return values.tolist()
+    return torch.from_numpy(values.astype(np.int32) if values.dtype == np.uint16 else values)
 
 
 def _place_among_ranks(rank: int | None, ranks: int | None) -> tuple[int, int]:

@@ -12,16 +12,18 @@ import numpy as np
 from features.splits import SPLITS
 from features.statistics import Statistics
 from features.views import SAMPLE_RATE_HZ, Waveform, definition_hash
+from readers.copies import copy_counts
 from readers.store import Store
 from registry.diff import NO_SPLIT
 from registry.inventory import CLIPS_KIND
+from reports.clip_quality import QUALITY_COLUMNS, ClipQuality, clip_quality
 from stores.manifest import Manifest
 
 _CLIPS: Final = Waveform(kind="waveform", sample_rate_hz=SAMPLE_RATE_HZ)
 """What clips hold, as a view."""
 _ARCHIVE_RULES: Final = ("role", "bytes", "source", "license")
-_NOT_RULES: Final = ("name", "counts", "clips_manifest_sha256")
-"""Fields of a task that are no rules of the selection."""
+_NOT_RULES: Final = ("name", "counts", "clips_manifest_sha256", "where", "left_out")
+"""Fields of a task that are no rules of the selection, or only where there is a condition."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Description:
         fields: name, kind, shape and meaning of each field of a record.
         frames: how time is divided, such as frames and their length in ms, and the unit of the values.
         records, bytes, shards: of each split.
+        copies: of each split that has some, the copies that augmentation made, by kind; they count among its records.
         classes: for each class, in order of label, its records in each split; of clips, each word by official split.
+        quality: of each split that has spoken clips, how clean they are; of clips, by official split.
         axis: what a coefficient of the statistics is, for people.
         overall: of each split, statistics over all coefficients together; empty for clips.
         statistics: of each split, those of each coefficient.
@@ -66,7 +70,9 @@ class Description:
     records: dict[str, int]
     bytes: dict[str, int]
     shards: dict[str, int]
+    copies: dict[str, dict[str, int]]
     classes: dict[str, dict[str, int]]
+    quality: dict[str, ClipQuality]
     axis: str
     overall: dict[str, Overall]
     statistics: dict[str, dict[str, Any]]
@@ -94,7 +100,9 @@ def describe(store: Store) -> Description:
         records=store.counts,
         bytes={split: sum(shard.bytes for shard in store.shards(split)) for split in store.splits},
         shards={split: len(store.shards(split)) for split in store.splits},
+        copies=copy_counts(store),
         classes=class_counts(store),
+        quality=quality(store),
         axis=(view or _CLIPS).coefficient_name,
         overall={split: overall(each) for split, each in statistics.items()},
         statistics={split: each.to_dict() for split, each in statistics.items()},
@@ -122,6 +130,17 @@ def class_counts(store: Store) -> dict[str, dict[str, int]]:
     }
 
 
+def quality(store: Store) -> dict[str, ClipQuality]:
+    """How clean the spoken clips of each split are; of clips, by official split.
+
+    Raises:
+        DataError: the catalog is missing or damaged.
+    """
+    splits = [*SPLITS, None] if store.view is None else list(store.splits)
+    of_splits = clip_quality(store.catalog(QUALITY_COLUMNS), splits)
+    return {split or NO_SPLIT: each for split, each in zip(splits, of_splits, strict=True) if each.clips}
+
+
 def overall(statistics: Statistics) -> Overall:
     """Statistics over all coefficients together; each coefficient has the same number of values."""
     mean = float(statistics.mean.mean())
@@ -141,6 +160,9 @@ def lineage(manifest: Manifest) -> tuple[dict[str, Any], ...]:
         return (*steps, _step("clips", own, manifest.sha256, manifest.clip_parameters))
     task, view = manifest.task, manifest.view
     selection = {name: value for name, value in asdict(task).items() if name not in _NOT_RULES}
+    if task.where is not None:
+        left_out = {split: sum(of_split.values()) for split, of_split in task.left_out.items()}
+        selection |= {"where": task.where, "left_out": left_out}
     return (
         *steps,
         _step("clips", "manifest of the store of clips", task.clips_manifest_sha256, manifest.clip_parameters),

@@ -16,7 +16,7 @@ from readers.store import Store
 from registry.json_diff import json_differences
 from stores.manifest import Manifest
 
-_COMPARED_APART: Final = ("counts", "classes")
+_COMPARED_APART: Final = ("counts", "left_out", "classes")
 """Fields of a task that are not compared as parameters."""
 NO_SPLIT: Final = "no split"
 _SPLIT_ORDER: Final = (*SPLITS, NO_SPLIT)

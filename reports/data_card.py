@@ -20,9 +20,11 @@ from features.splits import SPLITS
 from features.statistics import Statistics
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View
 from readers.belonging import check_belonging
+from readers.copies import copy_counts
 from readers.store import Store
 from reports import catalog_charts, pictures
 from reports.catalog_charts import Counts
+from reports.clip_quality import QUALITY_COLUMNS, clip_quality
 from reports.pictures import Example
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 _TEMPLATE: Final = Path(__file__).with_name("data_card.md.j2")
 _CLIP_COLUMNS: Final = ("id", "word", "split", "audio_sha256")
 _VIEW_COLUMNS: Final = (
-    "id", "word", "speaker", "label", "split", "length", "rms", "clipped", "audio_sha256", "shard", "position"
+    "id", "word", "speaker", "label", "split", "length", "rms", "clipped", "audio_sha256", "shard", "position",
+    *QUALITY_COLUMNS,
 )  # fmt: skip
 _SHOWN_GROUPS: Final = 20
 _NO_SPLIT: Final = "no split"
@@ -79,8 +82,9 @@ def make_card(store: Store, clips: Store, folder: str) -> Card:
     if store.view is None:
         raise DataError(f"{store.path} is a store of clips: name a store of features first, then its clips")
     check_belonging(clips, store)
-    clip_rows, rows = _columns(clips.catalog(_CLIP_COLUMNS)), _columns(store.catalog(_VIEW_COLUMNS))
-    words, classes = _word_counts(clip_rows), _class_counts(rows, store)
+    catalog = store.catalog(_VIEW_COLUMNS)
+    clip_rows, rows = _columns(clips.catalog(_CLIP_COLUMNS)), _columns(catalog)
+    words, classes, copies = _word_counts(clip_rows), _class_counts(rows, store), copy_counts(store)
     statistics = {split: store.statistics(split) for split in store.splits}
     drawn = _pictures(store, store.view, rows, words, classes, statistics)
     page = {
@@ -95,13 +99,19 @@ def make_card(store: Store, clips: Store, folder: str) -> Card:
         "statistics": statistics,
         "words": words,
         "classes": classes,
+        "copies": copies,
+        "copied": sum(sum(kinds.values()) for kinds in copies.values()),
         "speakers": _speakers(rows, store.splits),
+        "clips_without_speaker": sum(
+            speaker is None for split in store.splits for speaker in rows["speaker"][_spoken(rows, split)]
+        ),
         "shared_speakers": _in_several_splits(rows, "speaker"),
         "shared_audio": _in_several_splits(rows, "audio_sha256"),
         "lengths": _spreads(rows, store.splits, _lengths_ms(rows)),
         "padded": {split: int((rows["length"][_spoken(rows, split)] < CLIP_SAMPLES).sum()) for split in store.splits},
         "loudness": _spreads(rows, store.splits, loudness_dbfs(rows["rms"])),
         "clipped": {split: int((rows["clipped"][_spoken(rows, split)] > 0).sum()) for split in store.splits},
+        "quality": dict(zip(store.splits, clip_quality(catalog, store.splits), strict=True)),
         "duplicates": _duplicates(clip_rows),
         "shown_duplicates": _SHOWN_GROUPS,
         "rejects": _rejects(clips.rejects()),
@@ -119,6 +129,7 @@ def _render(page: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["whole"] = "{:,}".format
+    environment.filters["decimal"] = lambda value: "none" if value is None else f"{value:.1f}"
     environment.filters["percent"] = "{:.1%}".format
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(page)
 
@@ -135,7 +146,7 @@ def _pictures(
     with pictures.style():
         drawn = {
             "words.svg": catalog_charts.word_bars(
-                {split: of for split, of in spoken_words.items() if split != _NO_SPLIT}
+                {split: of for split, of in spoken_words.items() if split != _NO_SPLIT} or spoken_words
             ),
             "classes.svg": catalog_charts.class_bars(classes),
             "speakers.svg": catalog_charts.speaker_bars(_clips_of_speakers(rows, store.splits)),
@@ -186,7 +197,7 @@ def _class_counts(rows: Rows, store: Store) -> dict[str, dict[str, int]]:
 
 def _clips_of_speakers(rows: Rows, splits: Sequence[str]) -> dict[str, list[int]]:
     """Split → clips of each of its speakers, in ascending order."""
-    return {split: sorted(Counter(rows["speaker"][_spoken(rows, split)]).values()) for split in splits}
+    return {split: sorted(Counter(filter(None, rows["speaker"][_spoken(rows, split)])).values()) for split in splits}
 
 
 def _speakers(rows: Rows, splits: Sequence[str]) -> list[Spread]:

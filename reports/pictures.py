@@ -43,6 +43,7 @@ _STYLE: Final[Any] = {
     "svg.hashsalt": "keyword spotting",
 }
 _PIXELS_PER_INCH: Final = 110
+_FAMILY_COLUMNS: Final = 3
 _COLUMNS: Final = (4, 5, 6)
 """Widths of a grid of examples; the one that leaves the fewest panels empty is taken."""
 
@@ -77,6 +78,21 @@ class Example:
     title: str
     features: Features
     length: int
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A clip or a copy of it to draw next to the others.
+
+    Attributes:
+        title: what stands above it.
+        sound: its audio, or None.
+        features: the view's tensor, float32, (frames, coefficients), or None.
+    """
+
+    title: str
+    sound: Sound | None
+    features: Features | None
 
 
 def style() -> AbstractContextManager[None]:
@@ -135,7 +151,7 @@ def clip_picture(title: str, sound: Sound | None, view: View | None, features: F
         title: what stands above both.
         sound: the audio, or None.
         view: a view of frames, or None for the waveform alone.
-        features: the view's tensor, float32, (frames, coefficients).
+        features: the view's tensor, float32 or uint16, (frames, coefficients).
     """
     heights = [*([2.0] if sound else []), *([3.1] if view and features is not None else [])]
     drawing = figure(7.6, sum(heights) + 0.4)
@@ -149,6 +165,33 @@ def clip_picture(title: str, sound: Sound | None, view: View | None, features: F
     for axes in panels:
         axes.label_outer(remove_inner_ticks=False)
         axes.set_xlim(0, 1)
+    drawing.suptitle(title, fontsize=11, fontweight="bold")
+    return png(drawing)
+
+
+def family_picture(title: str, relatives: Sequence[Relative], view: View | None) -> bytes:
+    """A clip and its copies side by side as PNG: of each its waveform where there is audio, and below it the view.
+
+    Args:
+        title: what stands above all.
+        relatives: the clip, then its copies; all with audio or none.
+        view: a view of frames, or None for waveforms alone.
+    """
+    seen = [each.features for each in relatives if view and each.features is not None]
+    heights = [*([1.0] if relatives[0].sound else []), *([1.6] if seen else [])]
+    columns = min(_FAMILY_COLUMNS, len(relatives))
+    rows = -(-len(relatives) // columns)
+    drawing = figure(3.6 * columns, rows * (sum(heights) + 0.4) + 0.5)
+    for part, relative in zip(drawing.subfigures(rows, columns, squeeze=False).flat, relatives, strict=False):
+        panels = part.subplots(len(heights), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+        if relative.sound:
+            waveform(panels[0], relative.sound)
+        if view and relative.features is not None:
+            heat_map(panels[-1], relative.features, view, color_range(seen, view))
+        for axes in panels:
+            axes.label_outer(remove_inner_ticks=False)
+            axes.set(xlim=(0, 1), title="")
+        panels[0].set_title(relative.title, fontsize=9)
     drawing.suptitle(title, fontsize=11, fontweight="bold")
     return png(drawing)
 
@@ -178,7 +221,7 @@ def heat_map(axes: Axes, features: Features, view: View, spread: tuple[float, fl
 
     Args:
         axes: where to draw.
-        features: float32, (frames, coefficients).
+        features: float32 or uint16, (frames, coefficients).
         view: the view.
         spread: the values of the darkest and of the lightest color.
 
@@ -187,7 +230,7 @@ def heat_map(axes: Axes, features: Features, view: View, spread: tuple[float, fl
     """
     first, axis = first_shown(view), view.axis
     shown, first_place = features[:, first:], axis.start + first * axis.step
-    start_s = (view.window_ms - view.step_ms) / 2000
+    start_s = (view.window_ms - view.step_ms) / 2000 - view.lead / view.sample_rate_hz
     end_s = start_s + view.steps * view.step_ms / 1000
     lower = first_place - axis.step / 2
     upper = lower + shown.shape[1] * axis.step

@@ -9,8 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from base.types import STRICT, Fraction, PositiveInt
 
-ArchiveRole: TypeAlias = Literal["main", "test"]
-"""What an archive is for: its own clips, or the silence and the unknown words of the official test split."""
+ArchiveRole: TypeAlias = Literal["main", "test", "noise"]
+"""What an archive is for: its own clips, the silence and unknown words of the official test split, or background."""
 
 SampleSize = Literal["mean"] | Annotated[int, Field(ge=0)] | Fraction
 """Clips to sample per split: "mean" of the task's words, a number (int), or a fraction of their clips (float)."""
@@ -27,6 +27,9 @@ class Archive:
         sha256: SHA-256 (hex) of the file.
         source: "synthetic", the name of an official release, or "local".
         license: of its content, or None if unknown.
+        layout: how its files are named: a file of pipelines/layouts.
+        corpus: what its ids, speakers and recordings bear after an @; "" for Speech Commands, whose ids are plain.
+        speaker: regular expression with a group "speaker" that finds the speaker in a path, or None.
     """
 
     file: str
@@ -35,13 +38,17 @@ class Archive:
     sha256: str
     source: str
     license: str | None
+    layout: str = "speech_commands"
+    corpus: str = ""
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
 class SplitRule:
     """How clips are divided: the official division, or a salted hash of the speaker with any ratio of the splits.
 
-    The ratio, train : validation : test, also divides the time of each background recording, under both methods.
+    Under the official division, clips of a corpus that has none are divided by speaker. A clip whose speaker is unknown
+    is divided by its id. The ratio, train : validation : test, also divides the time of each background recording.
     """
 
     method: Literal["official", "speaker"]
@@ -62,6 +69,8 @@ class Task:
         seed: of the samples.
         counts: split → class → clips selected.
         clips_manifest_sha256: SHA-256 (hex) of the manifest of the store of clips.
+        where: the condition that spoken clips had to meet, or None.
+        left_out: split → class → clips that did not meet it, before samples were drawn; empty without a condition.
     """
 
     name: str
@@ -73,3 +82,5 @@ class Task:
     seed: int
     counts: dict[str, dict[str, int]]
     clips_manifest_sha256: str
+    where: str | None = None
+    left_out: dict[str, dict[str, int]] = Field(default_factory=dict)

@@ -49,6 +49,9 @@ WORK_FOLDER: Final = "_work"
 PLAN_FILE: Final = "plan.json"
 """In the work folder: what the unfinished work is to become."""
 
+AUGMENTATION: Final = "augment"
+"""The key of a manifest's `clip_parameters` that says how copies were made of clips."""
+
 _SHARD_NAME: Final = re.compile(r"[^/]+-[^/]+\.tfrecord-\d{5}-of-\d{5}")
 
 
@@ -82,7 +85,8 @@ class Manifest:
         version: x.y.z; of a view it follows from the definition.
         definition: the view's parameters, or None for a store of clips.
         archives: the archives that the clips come from.
-        clip_parameters: what else decided the clips: the parameters of `ingest`.
+        clip_parameters: what else decided the clips: the parameters of `ingest`, and those of `augment` where the store
+            holds copies.
         task: how clips were chosen, labeled and split, or None for a store of clips.
         shards: the files that count; any other file in the folder does not.
         tables: SHA-256 (hex) of the tables and statistics next to the shards, by file name.
@@ -179,6 +183,11 @@ class Manifest:
     def license(self) -> str | None:
         """License of the audio, or None if unknown."""
         return ", ".join(sorted({each.license for each in self.archives if each.license})) or None
+
+    @property
+    def holds_copies(self) -> bool:
+        """Whether copies of train clips stand next to the originals."""
+        return AUGMENTATION in self.clip_parameters
 
     @property
     def description(self) -> str:

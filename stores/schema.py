@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Value: TypeAlias = "str | int | Array"
 Buffer: TypeAlias = bytes | memoryview
-FieldKind: TypeAlias = Literal["text", "integer", "label", "int16", "float32"]
+FieldKind: TypeAlias = Literal["text", "integer", "label", "int16", "uint16", "float32"]
 
 _LIST_OF_KIND: Final[dict[FieldKind, int]] = {
     "text": BYTES_LIST,
     "int16": BYTES_LIST,
+    "uint16": BYTES_LIST,
     "float32": FLOAT_LIST,
     "integer": INT64_LIST,
     "label": INT64_LIST,
@@ -39,7 +40,7 @@ _LONGEST_SHORT_ENTRY: Final = 127
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a record: a text, an integer, a class label, or a tensor of int16 or float32."""
+    """One field of a record: a text, an integer, a class label, or a tensor of int16, uint16 or float32."""
 
     name: str
     kind: FieldKind
@@ -111,8 +112,8 @@ class RecordSpec:
             columns: names of the fields to keep, all by default.
 
         Returns:
-            For each field an array (records, *shape): of int16 or float32, int64 for labels and integers, objects of
-            type str for text.
+            For each field an array (records, *shape): of int16, uint16 or float32, int64 for labels and integers,
+            objects of type str for text.
 
         Raises:
             DataError: a record was not encoded with these fields.
@@ -170,15 +171,16 @@ class RecordSpec:
             records: string tensor, (batch,).
 
         Returns:
-            For each field a tensor (batch, *shape): string, int64, int16 or float32.
+            For each field a tensor (batch, *shape): string, int64, int16, uint16 or float32.
         """
         import tensorflow as tf
 
         parsed = tf.io.parse_example(records, {field.name: _tensorflow_feature(field) for field in self.fields})
         for field in self.fields:
-            if field.kind == "int16":
-                decoded = tf.io.decode_raw(parsed[field.name], tf.int16)
-                parsed[field.name] = tf.ensure_shape(decoded, (None, *field.shape))
+            if field.kind in ("int16", "uint16"):
+                decoded = tf.io.decode_raw(parsed[field.name], tf.as_dtype(field.kind))
+                flat = tf.ensure_shape(decoded, (None, math.prod(field.shape)))
+                parsed[field.name] = tf.reshape(flat, (-1, *field.shape))
         return dict(parsed)
 
 
@@ -258,7 +260,9 @@ def _payload(field: Field, value: Value) -> tuple[Buffer, int]:
 
 def _tensor_bytes(field: Field) -> int:
     """Bytes of a tensor; 0 for a field whose size depends on its value."""
-    return math.prod(field.shape) * np.dtype(field.kind).itemsize if field.kind in ("int16", "float32") else 0
+    if field.kind in ("text", "integer", "label"):
+        return 0
+    return math.prod(field.shape) * np.dtype(field.kind).itemsize
 
 
 def _decode_value(field: Field, payload: Buffer) -> Value:

@@ -45,7 +45,7 @@ def _feature(field: Field, classes: int, sample_rate_hz: int) -> dict[str, Any]:
             return {"pythonClassName": f"{_FEATURES}.audio_feature.Audio", "audio": audio}
         case _:
             dtype = "int64" if field.kind == "integer" else field.kind
-            tensor = {"shape": shape, "dtype": dtype, "encoding": "none"}
+            tensor = {"shape": shape, "dtype": dtype, "encoding": "bytes" if field.kind == "uint16" else "none"}
             return {"pythonClassName": f"{_FEATURES}.tensor_feature.Tensor", "tensor": tensor}
 
 

@@ -42,7 +42,7 @@ def _run_here(patch: pytest.MonkeyPatch, folder: Path, stage: str, *arguments: s
     main = importlib.import_module(f"pipelines.{stage}.{stage}").main
     patch.chdir(folder)
     patch.setenv("TF_USE_LEGACY_KERAS", "0")
-    return exit_code(main, *arguments, ONE_WORKER)
+    return exit_code(main, *arguments, *(() if stage == "corpus" else (ONE_WORKER,)))
 
 
 Call = Callable[..., Outcome]
@@ -72,4 +72,13 @@ def real_archive() -> Path:
     path = os.environ.get("SPEECH_COMMANDS_ARCHIVE")
     if not path:
         pytest.skip("SPEECH_COMMANDS_ARCHIVE does not name an archive of real clips")
+    return Path(path)
+
+
+@pytest.fixture(scope="session")
+def real_digits() -> Path:
+    """The archive of the Free Spoken Digit Dataset that SPOKEN_DIGITS_ARCHIVE names."""
+    path = os.environ.get("SPOKEN_DIGITS_ARCHIVE")
+    if not path:
+        pytest.skip("SPOKEN_DIGITS_ARCHIVE does not name an archive of real spoken digits")
     return Path(path)

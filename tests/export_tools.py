@@ -10,18 +10,24 @@ import numpy as np
 import pytest
 from command_tools import exit_code
 
-from pipelines.extract.extract import main as extract
 from readers.store import Store, open_store
 from registry.export.plan import FormatName, make_plan
 from registry.export.run import export
 
-VIEWS = ("mfcc", "spectrogram", "waveform_8khz")
+OPTIONS: dict[FormatName, tuple[str, dict[str, Any]]] = {
+    "lhotse": ("waveform_8khz", {}),
+    "micro-wake-word": ("micro", {"words": ("yes",)}),
+}
+"""A store and the options that a format asks for; all others take the MFCCs."""
+VIEWS = ("mfcc", "spectrogram", "waveform_8khz", "micro")
 Records = dict[str, dict[str, Any]]
 
 
 @functools.cache
 def make_stores(finished: Path) -> dict[str, Store]:
     """The stores of the finished folder, and two more views of its clips, made once in a process."""
+    from pipelines.extract.extract import main as extract  # exports alone need no Beam
+
     folder = finished.parent / f"{finished.name}_views"
     folder.mkdir()
     (folder / "params.yaml").write_bytes((finished / "params.yaml").read_bytes())
@@ -42,6 +48,12 @@ def ignore(_: int) -> None:
 def export_to(folder: Path, store: Store, format_name: FormatName, *splits: str, **options: Any) -> Path:
     export(make_plan(store, format_name, splits, **options), folder, ignore)
     return folder
+
+
+def export_somehow(folder: Path, stores: dict[str, Store], format_name: FormatName) -> Path:
+    """An export in a format, with what it asks for."""
+    name, options = OPTIONS.get(format_name, ("mfcc", {}))
+    return export_to(folder, stores[name], format_name, **options)
 
 
 def known(store: Store, split: str) -> Records:

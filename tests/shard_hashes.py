@@ -27,6 +27,15 @@ from base import params
 from features.views import View
 
 FILE: Final = Path(__file__).with_name("shard_hashes.json")
+COPIES: Final = [
+    {"kind": "ninefold"},
+    {"kind": "noise", "copies": 1, "snr_db": [-5.0, 20.0]},
+    {"kind": "speed", "copies": 1, "factor": [0.85, 1.15]},
+    {"kind": "gain", "copies": 1, "gain_db": [-20.0, 20.0]},
+    {"kind": "shift", "copies": 1, "shift_ms": [-500, 500]},
+    {"kind": "room", "copies": 1, "decay_ms": [100, 1000], "direct_to_reverberant_db": [-5.0, 15.0]},
+]
+"""Of each kind of copies some."""
 VIEWS: Final = tuple(params.load("extract.views", dict[str, View], Path(__file__).parents[1] / "params.yaml"))
 
 _LENGTHS: Final = (16_000, 12_345, 16_000, 19_200, 6_400)
@@ -62,10 +71,11 @@ def make(folder: Path, *options: str) -> dict[str, str]:
     Returns:
         The SHA-256 of every shard and of the statistics, by path.
     """
-    prepare(folder, corpus())
+    prepare(folder, corpus(), augment__recipes__all=COPIES)
     commands = (
         ("ingest", "raw", "clips", *options),
         ("select", "clips", "selection.parquet", *options),
+        ("augment", "clips", "selection.parquet", "augmented/all", *options),
         ("extract", "clips", "selection.parquet", *(f"features/{view}" for view in VIEWS), *options),
     )
     for stage, *arguments in commands:

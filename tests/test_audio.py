@@ -11,18 +11,19 @@ import pytest
 import scipy.signal
 import soundfile
 from corpus_tools import voice, wav
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from miniatures import encoded
 
 from features.audio import (
     AudioError,
     Samples,
     apply_gain,
-    clipped_samples,
+    decode,
     decode_wav,
+    first_sample,
     pad_or_trim,
-    peak_and_rms,
 )
 from features.views import CLIP_SAMPLES
 
@@ -209,22 +210,53 @@ def test_a_clip_is_its_first_second_then_zeros(samples: Samples) -> None:
     assert not clip[length:].any()
 
 
-@given(int16s)
-def test_peak_and_rms_are_numpys(samples: Samples) -> None:
-    values = samples / 32768.0
-    peak, rms = peak_and_rms(samples)
-    assert peak == np.max(np.abs(values)) <= 1.0
-    assert rms == pytest.approx(np.sqrt(np.mean(values**2)), rel=1e-12)
+def loudest_by_hand(samples: Samples) -> int:
+    """The first second of the greatest energy, in Python's own integers."""
+    squares = [value * value for value in samples.tolist()]
+    energy = best_energy = sum(squares[:CLIP_SAMPLES])
+    best = 0
+    for start in range(1, len(squares) - CLIP_SAMPLES + 1):
+        energy += squares[start + CLIP_SAMPLES - 1] - squares[start - 1]
+        if energy > best_energy:
+            best, best_energy = start, energy
+    return best
 
 
-def test_of_no_samples_peak_and_rms_are_zero() -> None:
-    assert peak_and_rms(np.empty(0, np.int16)) == (0.0, 0.0)
+@pytest.mark.parametrize("at_once", [1, 999, 1 << 18])
+@given(seed=st.integers(0, 2**32 - 1), spare=st.integers(0, 9_000), level=st.sampled_from([0, 3, 32_768]))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_loudest_second_is_the_first_of_the_greatest_energy(
+    at_once: int, seed: int, spare: int, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare = min(spare, 20) if at_once == 1 else spare
+    samples = np.random.default_rng(seed).integers(-level, max(level, 1), CLIP_SAMPLES + spare).astype(np.int16)
+    monkeypatch.setattr("features.audio._STARTS_AT_ONCE", at_once)
+    assert first_sample(samples, "loudest") == loudest_by_hand(samples)
 
 
-@given(int16s, st.floats(0, 40))
-def test_clipped_samples_are_those_that_reach_full_scale(samples: Samples, gain_db: float) -> None:
-    loud = apply_gain(samples, gain_db)
-    assert clipped_samples(loud) == sum(value in (-32768, 32767) for value in loud.tolist())
+def test_the_loudest_second_holds_a_word_at_the_end_and_one_at_the_start() -> None:
+    word = voice(1, 8_000)
+    pause = np.zeros(24_000, np.int16)
+    assert 15_990 <= first_sample(np.r_[pause, word], "loudest") <= 16_000
+    assert first_sample(np.r_[word, pause], "loudest") == 0
+
+
+@given(st.integers(0, 100_000))
+def test_start_and_center_are_where_they_say(samples: int) -> None:
+    recording = np.zeros(samples, np.int16)
+    spare = max(samples - CLIP_SAMPLES, 0)
+    center = first_sample(recording, "center")
+    assert first_sample(recording, "start") == 0
+    assert 0 <= spare - 2 * center <= 1
+
+
+@given(st.integers(1, 40_000), st.data())
+def test_a_second_that_begins_later_is_that_stretch_of_the_recording(samples: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, max(samples - CLIP_SAMPLES, 0)))
+    recording = np.arange(samples).astype(np.int16)
+    clip, length = pad_or_trim(recording, start)
+    assert length == min(samples, CLIP_SAMPLES)
+    assert np.array_equal(clip[:length], recording[start : start + length])
 
 
 @given(int16s, st.floats(-100, 20))
@@ -236,3 +268,56 @@ def test_a_gain_scales_rounds_and_clips(samples: Samples, gain_db: float) -> Non
 
 def test_no_gain_changes_nothing() -> None:
     assert np.array_equal(apply_gain(voice(1), 0.0), voice(1))
+
+
+def middle(samples: Samples) -> npt.NDArray[np.float64]:
+    """All but the ends, where lossy codecs ring."""
+    return samples[400:7_000].astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("form", "rate_hz", "least_db"),
+    [("flac", 16_000, 300), ("ogg", 16_000, 8), ("opus", 48_000, 8), ("mp3", 16_000, 8)],
+)
+def test_other_forms_of_audio_are_decoded_to_the_samples_that_they_hold(
+    form: str, rate_hz: int, least_db: float
+) -> None:
+    sound = np.asarray(np.rint(8_000 * np.sin(2 * np.pi * 440 * np.arange(rate_hz // 2) / rate_hz)), np.int16)
+    found = decode(encoded(sound, form, rate_hz))
+    true = np.rint(8_000 * np.sin(2 * np.pi * 440 * np.arange(8_000) / 16_000))
+    assert found.source_rate_hz == rate_hz and abs(found.samples.size - 8_000) <= 1_200
+    error = middle(found.samples) - middle(true.astype(np.int16))
+    assert 20 * np.log10(5_657 / max(np.sqrt(np.mean(error**2)), 1e-12)) > least_db
+
+
+def test_a_wave_file_is_decoded_as_ever_and_the_name_of_a_form_decides_nothing() -> None:
+    data = wav(voice(1))
+    assert np.array_equal(decode(data).samples, decode_wav(data).samples)
+    assert np.array_equal(decode(encoded(voice(1), "flac")).samples, voice(1))
+
+
+@pytest.mark.parametrize("form", ["flac", "ogg", "opus", "mp3"])
+def test_damage_to_other_forms_is_an_audio_error_or_other_samples_and_never_another_exception(form: str) -> None:
+    good = encoded(voice(1, 4_000), form)
+    for place in range(0, len(good), max(len(good) // 60, 1)):
+        damaged = bytearray(good)
+        damaged[place] ^= 0xFF
+        for data in (bytes(damaged), good[:place]):
+            try:
+                assert decode(data).samples.size > 0
+            except AudioError as error:
+                assert error.reason and "\n" not in str(error)
+
+
+def test_a_flac_file_cut_short_is_truncated_or_undecodable() -> None:
+    good = encoded(voice(1), "flac")
+    with pytest.raises(AudioError) as caught:
+        decode(good[: len(good) * 2 // 3])
+    assert caught.value.reason in ("truncated", "undecodable")
+
+
+def test_a_small_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = encoded(np.zeros(200_000, np.int16), "flac")
+    monkeypatch.setattr("features.audio.MOST_SAMPLES", 150_000)
+    with pytest.raises(AudioError, match="more than 150000 samples"):
+        decode(silence)

@@ -72,6 +72,29 @@ def test_speakers_lengths_and_loudness_are_those_of_pandas(page: str, rows: pd.D
     assert "Speakers in more than one split: none. Same audio in more than one split: none." in page
 
 
+def test_noise_and_cut_edges_are_those_of_pandas(page: str, rows: pd.DataFrame) -> None:
+    found = table(page, "Noise, and speech that is cut off")
+    for split, spoken in rows[rows["word"] != "_silence_"].groupby("split"):
+        row, estimate = found[str(split)], spoken["snr_db"].astype(float)
+        assert float(row["median"]) == pytest.approx(estimate.median(), abs=0.06)
+        assert float(row["10 % have a lower ratio than [dB]"]) == pytest.approx(estimate.quantile(0.1), abs=0.06)
+        assert row["cut at the end"].split()[0] == str(spoken["cut_end"].sum())
+        assert row["cut at the start"].split()[0] == str(spoken["cut_start"].sum())
+        assert row["mostly silent"] == str((spoken["silent_fraction"] > 0.9).sum())
+    assert "left out" not in page
+
+
+def test_a_condition_stands_on_the_page_with_what_it_left_out(finished: Path, tmp_path: Path) -> None:
+    view, clips = copies(finished, tmp_path)
+    manifest = json.loads((view / "manifest.json").read_text())
+    left_out = {split: {"yes": 2, "no": 1} for split in ("train", "validation", "test")}
+    manifest["task"] |= {"where": "snr_db > 10", "left_out": left_out}
+    (view / "manifest.json").write_text(json.dumps(manifest))
+    page = make_card(open_store(view), open_store(clips), "card").text
+    assert "seed 0, spoken clips where `snr_db > 10` |" in page
+    assert "the condition `snr_db > 10` left out, before samples were drawn:\ntrain 3, validation 3, test 3." in page
+
+
 def test_the_words_are_counted_by_the_split_of_the_archive(page: str, finished: Path) -> None:
     clips = pq.read_table(finished / "clips" / "catalog.parquet").to_pandas().fillna({"split": "no split"})
     counts = clips.groupby(["word", "split"]).size().unstack(fill_value=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,27 @@ def test_cut_silence_says_its_recording_and_start(recording: str, start: int) ->
     assert clip_id.parse(clip_id.cut_silence(recording, start)) == ClipId("_silence_", None, recording, start)
 
 
+@given(words, speakers, numbers, st.from_regex(r"[a-z]{1,9}", fullmatch=True), numbers)
+def test_a_copy_says_what_its_parent_says_and_which_it_is(
+    word: str, speaker: str, number: int, kind: str, copy: int
+) -> None:
+    for parent in (clip_id.utterance(word, speaker, number), clip_id.cut_silence(speaker, number)):
+        said = clip_id.parse(parent)
+        assert said.parent is None
+        assert clip_id.parse(clip_id.copy(parent, kind, copy)) == replace(said, parent=parent)
+
+
+@given(words, st.text(min_size=1, max_size=8).filter(lambda name: "/" not in name), st.sampled_from(["c", "my-words"]))
+def test_a_named_clip_says_its_word_alone(word: str, name: str, corpus: str) -> None:
+    assert clip_id.parse(clip_id.named(word, name, corpus)) == ClipId(word)
+    assert clip_id.parse(clip_id.named(None, name, corpus)) == ClipId()
+
+
+def test_a_named_clip_has_a_corpus() -> None:
+    with pytest.raises(ValueError, match="needs the name of its corpus"):
+        clip_id.named("yes", "a", "")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -37,6 +59,8 @@ def test_cut_silence_says_its_recording_and_start(recording: str, start: int) ->
         ("_silence_/1024", ClipId("_silence_", ready=True)),
         ("_silence_/pink_noise_00016000", ClipId("_silence_", None, "pink_noise", 16_000)),
         ("zero/george@digits_nohash_7", ClipId("zero", "george@digits")),
+        ("yes/ann_1@my-words", ClipId("yes")),
+        ("_clip_/1f@hey-snips", ClipId()),
         ("anything else", ClipId()),
         ("yes/speaker", ClipId()),
     ],

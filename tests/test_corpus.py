@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from corpus_tools import contents, corpus_files, run_stage, tar_gz, write_parameters
 
+from base import params
 from base.errors import DataError
 from pipelines.archives import write_corpus
 from pipelines.corpus import corpus, download
@@ -198,7 +199,7 @@ def test_a_host_that_cannot_be_reached_is_one_sentence_that_names_the_ways_out(
 
     message = str(caught.value)
     assert re.match(r"cannot download http://\S+ \(NewConnectionError\): check the network", message)
-    assert "synthetic or to a local .tar.gz" in message
+    assert "[synthetic] or to local archives" in message
     assert "\n" not in message
 
 
@@ -240,13 +241,13 @@ def test_a_damaged_file_of_the_right_name_is_replaced_and_its_link_in_a_cache_le
 def test_official_releases_are_described_with_their_license(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus, "RELEASES", {"main": {"official": RELEASE}, "test": {}})
+    monkeypatch.setattr(corpus, "RELEASES", {"official": RELEASE})
     monkeypatch.setattr(download, "fetch", functools.partial(download.fetch, base=host.base))
     synthesis = Synthesis(speakers=1, noise_seconds=2, seed=0)
-    config = corpus.Corpus(source="official", test_source=None, synthesis=synthesis)
-    (source,) = corpus.sources(config)
+    config = corpus.Corpus(sources=("official",), synthesis=synthesis)
+    (origin,) = corpus.origins(config)
 
-    archive = corpus.place(source, tmp_path, config)
+    archive = corpus.place(origin, tmp_path, config)
 
     assert archive == Archive("official.tar.gz", "main", len(CONTENT), SHA256, "official", "CC BY 4.0")
 
@@ -260,9 +261,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def set_sources(project: Path, source: str, test_source: str | None = None) -> None:
+def set_sources(project: Path, *sources: str | dict[str, str]) -> None:
     small = {"speakers": 1, "noise_seconds": 2, "seed": 0}
-    write_parameters(project, corpus__source=source, corpus__test_source=test_source, corpus__synthesis=small)
+    write_parameters(project, corpus__sources=list(sources), corpus__synthesis=small)
 
 
 def described(project: Path) -> list[dict[str, Any]]:
@@ -271,7 +272,7 @@ def described(project: Path) -> list[dict[str, Any]]:
 
 
 def test_local_archives_are_copied_and_described(project: Path) -> None:
-    set_sources(project, "given/mine.tar.gz", str(project / "given/tests.tgz"))
+    set_sources(project, "given/mine.tar.gz", {"path": str(project / "given/tests.tgz"), "role": "test"})
 
     outcome = run_stage(project, "corpus", "raw")
 
@@ -285,6 +286,9 @@ def test_local_archives_are_copied_and_described(project: Path) -> None:
             "sha256": hashlib.sha256((project / "given" / file).read_bytes()).hexdigest(),
             "source": "local",
             "license": None,
+            "layout": "speech_commands",
+            "corpus": "",
+            "speaker": None,
         }
         for file, role in (("mine.tar.gz", "main"), ("tests.tgz", "test"))
     ]
@@ -316,49 +320,81 @@ def test_a_synthetic_corpus_takes_the_place_of_a_local_one_and_is_the_same_again
     assert described(project)[0]["license"] == "CC0-1.0"
 
 
+UNUSABLE: dict[str, tuple[tuple[str | dict[str, str], ...], str]] = {
+    "missing": (
+        ("given/none.tar.gz",),
+        r"corpus\.sources\[0\] is 'given/none\.tar\.gz': no such file or folder, and not one of synth",
+    ),
+    "unknown release": (("speech_commands_v9",), r"no such file or folder, and not one of .*speech_commands_v0\.01, "),
+    "ending": (
+        ("given/words.rar",),
+        r"corpus\.sources\[0\] is .* expected a folder or a name that ends in \.tar\.gz or",
+    ),
+    "not gzip": (("given/words.tar.gz",), r"words\.tar\.gz is not a gzip file: it begins with b'PK', expected"),
+    "not tar": (("given/words.tar",), r"words\.tar is not an uncompressed tar archive \(.*\); name it by its format"),
+    "not zip": (("given/words.zip",), r"words\.zip is not a zip archive: it begins with b'PK'"),
+    "gzip": (("given/packed.tar",), r"packed\.tar is not an uncompressed tar archive \(.*\); name it by its format"),
+    "nothing to hear": (
+        ("given/empty",),
+        r"empty has no audio file that a layout knows; it begins with: README\.md; the",
+    ),
+    "cut short": (("given/cut.tar.gz",), r"cut\.tar\.gz is damaged or cut short"),
+    "same name": (
+        ("given/mine.tar.gz", "given/mine.tar.gz"),
+        r"two of corpus\.sources are named mine\.tar\.gz: rename",
+    ),
+    "same corpus": (
+        ("given/wo rds", "given/wo-rds"),
+        r"both of the corpus 'wo-rds' by their names: say corpus: in one",
+    ),
+    "role": (
+        ({"path": "given/mine.tar.gz", "role": "noise", "layout": "words"},),
+        r"role noise and the layout words: the",
+    ),
+    "layout": (
+        ({"path": "given/mine.tar.gz", "layout": "nobody"},),
+        "there is no layout 'nobody'; the layouts are demand,",
+    ),
+    "speaker": (
+        ({"path": "synthetic", "speaker": "(?P<speaker>.)"},),
+        "has a corpus or a speaker, which the layout speech_commands does not take",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_source_that_is_not_usable_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    given = project / "given"
+    for name in ("words.zip", "words.tar.gz", "words.tar", "words.rar"):
+        (given / name).write_bytes(b"PK zip")
+    (given / "packed.tar").write_bytes(tar_gz(corpus_files()[:3]))
+    (given / "cut.tar.gz").write_bytes(tar_gz([("a", bytes(90_000)), *corpus_files()[:3]])[:99])
+    for name in ("empty/README.md", "wo rds/yes/a.wav", "wo-rds/yes/a.wav"):
+        (given / name).parent.mkdir(parents=True)
+        (given / name).write_bytes(b"")
+    monkeypatch.chdir(project)
+    set_sources(project, *UNUSABLE[what][0])
+    with pytest.raises(DataError, match=UNUSABLE[what][1]):
+        corpus.origins(params.load("corpus", corpus.Corpus))
+
+
 @pytest.mark.parametrize(
-    ("source", "test_source", "message"),
+    ("sources", "message"),
     [
-        (
-            "given/none.tar.gz",
-            None,
-            r"corpus\.source is 'given/none\.tar\.gz': no such file, and not one of synth",
-        ),
-        ("speech_commands_v9", None, r"no such file, and not one of .*speech_commands_v0\.01$"),
-        ("given", None, "no such file"),
-        ("given/words.zip", None, r"corpus\.source is .* expected a name that ends in \.tar\.gz or \.tgz"),
-        ("given/words.tar.gz", None, r"words\.tar\.gz is not a gzip file: it begins with b'PK', expected"),
-        ("given/words.tar", None, r"words\.tar is not an uncompressed tar archive \(.*\); name it by its format"),
-        ("given/packed.tar", None, r"packed\.tar is not an uncompressed tar archive \(.*\); name it by its format"),
-        (
-            "given/mine.tar.gz",
-            "synthetic",
-            r"corpus\.test_source is 'synthetic': no such file, and not one of speech",
-        ),
-        ("given/mine.tar.gz", "given/mine.tar.gz", r"both named mine\.tar\.gz: rename"),
-    ],
-    ids=[
-        "missing",
-        "unknown release",
-        "folder",
-        "ending",
-        "not gzip",
-        "not tar",
-        "gzip",
-        "synthetic test",
-        "same name",
+        ([], "corpus.sources"),
+        ([3], "corpus.sources"),
+        ([{"path": "synthetic", "colour": "red"}], "corpus.sources"),
+        ([{"layout": "words"}], "corpus.sources"),
+        ([{"path": "words", "speaker": "(?P<speaker>"}], "is no regular expression"),
+        ([{"path": "words", "speaker": ".*"}], "has no group"),
+        ([{"path": "words", "corpus": "My words"}], "corpus.sources"),
     ],
 )
-def test_a_source_that_is_not_usable_is_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch, source: str, test_source: str | None, message: str
-) -> None:
-    for name in ("words.zip", "words.tar.gz", "words.tar"):
-        (project / "given" / name).write_bytes(b"PK zip")
-    (project / "given/packed.tar").write_bytes(tar_gz(corpus_files()[:3]))
-    monkeypatch.chdir(project)
-    synthesis = Synthesis(speakers=1, noise_seconds=2, seed=0)
-    with pytest.raises(DataError, match=message):
-        corpus.sources(corpus.Corpus(source=source, test_source=test_source, synthesis=synthesis))
+def test_a_mistake_in_the_sources_is_one_line(project: Path, sources: list[Any], message: str) -> None:
+    set_sources(project, *sources)
+    with pytest.raises(DataError) as caught:
+        params.load("corpus", corpus.Corpus, project / "params.yaml")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_not_gzip_ends_in_one_line_and_no_corpus(project: Path) -> None:

@@ -31,10 +31,10 @@ def filled(text: str, values: dict[str, str]) -> str:
 def stage(name: str) -> dict[str, Any]:
     """A stage as DVC runs it for the first view or model of params.yaml."""
     defined = DEFINED[name]
-    values = {"item.view": CONTENT["views"][0]}
+    values = {"item.view": CONTENT["views"][0], "clips_from": CONTENT["clips_from"], "item.recipe": "ninefold"}
     if "foreach" in defined:
         key, model = next(iter(CONTENT["models"].items()))
-        values = {"key": key, "item.view": model["view"], "item.network": model["network"]}
+        values |= {"key": key, "item.view": model["view"], "item.network": model["network"]}
         values["train.recipe"] = CONTENT["train"]["recipe"]
         defined = defined["do"]
     fields = ("deps", "params", "outs", "metrics", "plots")
@@ -68,11 +68,11 @@ def imported_modules(file: Path) -> set[str]:
 
 
 def found_by_name(name: str, files: set[Path]) -> Iterator[Path]:
-    """What a stage imports by a name in params.yaml: its network, or the layout of the archives; templates, too."""
+    """What a stage imports by a name in params.yaml: its network, or the layouts of the archives; templates, too."""
     if name == "train":
         yield ROOT / "training" / "models" / f"{next(iter(CONTENT['models'].values()))['network']}.py"
     if ROOT / "pipelines" / "layouts" / "__init__.py" in files:
-        yield ROOT / "pipelines" / "layouts" / f"{CONTENT['ingest']['layout']}.py"
+        yield from (ROOT / "pipelines" / "layouts").glob("*.py")
     for file in files:
         yield from (file.with_name(each) for each in re.findall(r'"(\w+\.\w+\.j2)"', file.read_text()))
 
@@ -143,7 +143,7 @@ class Project:
                 shutil.copyfile(ROOT / path, folder / path)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         written = (folder / "params.yaml").read_text()
-        below = written[written.index("\ncorpus:") :]
+        below = written[written.index("augmented:") :]
         (folder / "params.yaml").write_text(f"views: [mfcc_small]\nmodels:\n{SECOND}{FIRST}{below}")
         with contextlib.chdir(folder), self.repo() as repo:
             for out in repo.index.outs:
@@ -228,6 +228,29 @@ def test_the_reader_makes_training_stale_but_not_the_pipelines(project: Project)
     path.write_text(before)
     assert stale >= TRAINS
     assert not {name.partition("@")[0] for name in stale} & {"corpus", "ingest", "select", "extract"}
+
+
+def test_copies_are_made_and_extracted_only_where_parameters_ask_for_them(project: Project) -> None:
+    def of_copies() -> dict[str, set[str]]:
+        with contextlib.chdir(project.folder), project.repo() as repo:
+            names = ("augment", "extract")
+            return {
+                each.addressing: {str(dep) for dep in each.deps if str(dep).startswith("data")}
+                for each in repo.index.stages
+                if each.addressing.startswith(names)
+            }
+
+    assert of_copies() == {"extract@mfcc_small": {"data/clips", "data/selection.parquet"}}
+    path = project.folder / "params.yaml"
+    before = path.read_text()
+    project.edit("params.yaml", "augmented: []", "augmented: [ninefold]")
+    project.edit("params.yaml", "clips_from: data", "clips_from: data/augmented/ninefold")
+    made = of_copies()
+    path.write_text(before)
+    assert made == {
+        "augment@ninefold": {"data/clips", "data/selection.parquet"},
+        "extract@mfcc_small": {"data/augmented/ninefold/clips", "data/augmented/ninefold/selection.parquet"},
+    }
 
 
 def test_what_follows_from_a_models_training_is_its_own_evaluation_and_report() -> None:

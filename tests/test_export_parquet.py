@@ -6,6 +6,10 @@ import dataclasses
 import hashlib
 import importlib
 import io
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from command_tools import RegistryCommand
 from export_tools import VIEWS, export_to, known, make_stores, same
 from huggingface_hub import DatasetCard
 from training_store import clip_store
 
 from readers.store import Store
+from registry.export import dataset_card
 from registry.export.plan import make_plan
 from registry.export.summary import ExportSummary
 from stores.lineage import Archive
@@ -174,6 +180,24 @@ def test_the_files_alone_and_the_card_alone_name_the_same_features(
     ]
 
 
+@pytest.mark.parametrize("name", ["mfcc", "waveform_8khz", "clips"])
+def test_the_program_on_the_card_reads_a_clip_without_torchcodec(
+    name: str, stores: dict[str, Store], tmp_path: Path, run: RegistryCommand
+) -> None:
+    store, folder = stores[name], tmp_path / "out"
+    assert run("export", store.path, folder, "--format", "hub").code == 0
+    code = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)[0]
+    code = code.replace("PATH OF THIS FOLDER", str(folder))
+    show = "import sys; print((first if 'first' in vars() else samples).tolist(), 'torchcodec' in sys.modules)"
+    variables = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = next(store.records(store.splits[0]))[store.tensor]
+    assert done.stdout.splitlines()[-1] == f"{np.asarray(expected).tolist()} False"
+
+
 def test_an_empty_shard_is_an_empty_table(datasets: Any, tmp_path: Path) -> None:
     store = clip_store(tmp_path / "store", {"train": 2})
     assert 0 in {shard.records for shard in store.manifest.shards}
@@ -242,6 +266,17 @@ def test_license_and_language_are_named_only_where_they_are_known(case: str, tmp
     manifest = dataclasses.replace(store.manifest, archives=tuple(archives))
     summary = ExportSummary(make_plan(Store(store.path, manifest), "parquet"), (), ())
     assert ((summary.license_id, summary.license_url), summary.language) == (license_names, language)
+
+
+def test_the_card_says_which_condition_the_clips_meet(stores: dict[str, Store], tmp_path: Path) -> None:
+    store = stores["mfcc"]
+    assert store.manifest.task
+    assert "Spoken clips" not in (export_to(tmp_path / "all", store, "parquet") / "README.md").read_text()
+    manifest = dataclasses.replace(
+        store.manifest, task=dataclasses.replace(store.manifest.task, where="snr_db > 10", left_out={})
+    )
+    card = dataset_card.render(ExportSummary(make_plan(Store(store.path, manifest), "parquet"), (), ()))
+    assert "Spoken clips are those for which `snr_db > 10`." in card
 
 
 # Croissant

@@ -256,15 +256,15 @@ def test_every_kind_of_view_has_its_function_and_every_function_its_kind() -> No
 
 def test_a_kind_without_a_function_is_refused_and_never_computed_as_the_kind_it_descends_from() -> None:
     @dataclass(frozen=True, config=STRICT, kw_only=True)
-    class Pcen(LogMel):
-        """Planted: per-channel energy normalization."""
+    class Plp(LogMel):
+        """Planted: perceptual linear prediction."""
 
-        kind: Literal["pcen"]  # type: ignore[assignment]
+        kind: Literal["plp"]  # type: ignore[assignment]
 
-    view: Any = Pcen(kind="pcen", frame_ms=30, hop_ms=10, **MELS["40 bands"])
-    with pytest.raises(TypeError, match=r"no front end for Pcen: add its function to features\.frontend\.FRONT_ENDS"):
+    view: Any = Plp(kind="plp", frame_ms=30, hop_ms=10, **MELS["40 bands"])
+    with pytest.raises(TypeError, match=r"no front end for Plp: add its function to features\.frontend\.FRONT_ENDS"):
         frontend.front_end(view, array_operations)
-    with pytest.raises(TypeError, match="no front end for Pcen"):
+    with pytest.raises(TypeError, match="no front end for Plp"):
         frontend.compute(view, clips())
 
 
@@ -404,7 +404,11 @@ def test_real_clips_agree_with_librosa(real_archive: Any) -> None:
 
     view = view_of("mfcc", "30 ms by 10 ms", coefficients=40)
     with real_archive.open("rb") as file:
-        sounds = (decode_wav(m.data).samples for m in read_members(file, "real") if m.data and m.name.endswith(".wav"))
+        sounds = (
+            decode_wav(m.data).samples
+            for m in read_members(file, real_archive.name)
+            if m.data and m.name.endswith(".wav")
+        )
         some = np.stack([pad_or_trim(sound)[0] for sound in islice(sounds, 64)])
     for clip, features in zip(some, frontend.compute(view, some), strict=True):
         assert relative_error(features, by_librosa(clip, view)) < 1e-4

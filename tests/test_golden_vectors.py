@@ -30,7 +30,7 @@ def test_the_clips_are_those_of_the_vectors() -> None:
 def test_a_version_gives_the_numbers_that_it_always_gave(name: str) -> None:
     kept = INDEX["views"][name]
     assert version(from_definition(kept["definition"])) == kept["version"], "the definition is hashed in another way"
-    assert golden_vectors.difference(name) <= 1e-5, "raise the revision of this kind in features/views.py"
+    assert golden_vectors.difference(name) <= 1e-5, "raise the revision of this kind in features/views/"
 
 
 @pytest.mark.parametrize("name", ["mfcc", "logmel", "spectrogram"])

@@ -42,6 +42,7 @@ from corpus_tools import (
 )
 
 from base import files
+from features.quality import measure
 from readers.store import open_store
 
 
@@ -82,7 +83,7 @@ def test_the_catalog_describes_each_clip_and_where_it_is(finished: Path) -> None
     for number, shard in enumerate(shards):
         one = type(store)(store.path, store.manifest.with_shards((shard,)))
         places |= {str(r["id"]): (number, place, r) for place, r in enumerate(one.records("unsplit"))}
-    rows = table(finished / "clips" / "catalog.parquet")
+    rows, samples = table(finished / "clips" / "catalog.parquet"), corpus_clips()
     assert [row["id"] for row in rows] == list(places)
     for row in rows:
         index, place, record = places[row["id"]]
@@ -93,8 +94,39 @@ def test_the_catalog_describes_each_clip_and_where_it_is(finished: Path) -> None
         assert row["clipped"] == np.isin(real * 32768, (-32768, 32767)).sum()
         assert row["rms"] == pytest.approx(np.sqrt(np.mean(real**2)), rel=1e-6)
         assert row["audio_sha256"] == hashlib.sha256(record["audio"].tobytes()).hexdigest()
+        quality = measure(record["audio"][: record["length"]], spoken=row["word"] != "_silence_")
+        for name, value in quality._asdict().items():
+            assert row[name] == (np.float32(value) if isinstance(value, float) else value)
         if row["word"] != "_silence_":
+            assert (row["start"], row["recording_samples"]) == (0, samples[row["id"]].size)
             assert row["split"] == which_set(row["id"])
+
+
+@pytest.mark.parametrize("second", ["loudest", "center"])
+def test_the_second_that_is_kept_is_the_one_asked_for_and_the_catalog_says_where_it_begins(
+    second: str, tmp_path: Path, call: Call
+) -> None:
+    pause = np.full(20_000, 3, np.int16)
+    long = {
+        "yes/0a_nohash_0": np.r_[pause, voice(1)],
+        "yes/0b_nohash_0": np.r_[pause[:5], voice(2), pause],
+        "yes/0c_nohash_0": voice(3, 9_000),
+    }
+    files = [(f"{name}.wav", wav(samples)) for name, samples in long.items()]
+    prepare(tmp_path, [*files, ("_background_noise_/hum.wav", wav(noise("hum")))], ingest__second=second)
+    assert call(tmp_path, "ingest", "raw", "clips").code == 0
+    rows = {row["id"]: row for row in table(tmp_path / "clips" / "catalog.parquet")}
+    starts = {"loudest": (20_000, 5), "center": (10_000, 10_002)}[second]
+    assert tuple(rows[name]["start"] for name in list(long)[:2]) == starts
+    for name, record in clips_of(tmp_path / "clips").items():
+        row = rows[name]
+        if name in long:
+            assert np.array_equal(record["audio"], padded(long[name][row["start"] :]))
+            assert row["recording_samples"] == long[name].size and row["recording"] is None
+        else:
+            assert name == f"_silence_/hum_{row['start']:08d}" and row["recording_samples"] == noise("hum").size
+    parameters = json.loads((tmp_path / "clips" / "manifest.json").read_text())["clip_parameters"]
+    assert parameters["second"] == second
 
 
 def test_a_clip_is_in_the_shard_and_at_the_place_of_its_hash(finished: Path) -> None:
@@ -491,7 +523,6 @@ def test_a_missing_archive_is_named_and_the_store_before_is_kept(finished: Path,
     [
         ("ingest__shards", "four", "params.yaml: ingest.shards"),
         ("ingest__shard", 4, "params.yaml: ingest.shard is not a known key"),
-        ("ingest__layout", "spoken_digits_of_nobody", "there is no layout"),
     ],
 )
 def test_a_mistake_in_the_parameters_is_one_line(

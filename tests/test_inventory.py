@@ -186,6 +186,19 @@ def test_a_description_of_clips_counts_words_by_official_split(finished: Path, r
     assert printed.code == 0 and "Words by official split" in printed.stdout and "Statistics" not in printed.stdout
 
 
+def test_the_quality_of_the_spoken_clips_is_that_of_pandas(finished: Path, run: RegistryCommand) -> None:
+    for folder in (finished / "features" / "mfcc", finished / "clips"):
+        store = open_store(folder)
+        rows = store.catalog().to_pandas()
+        spoken = rows[rows["word"] != "_silence_"]
+        found = json.loads(run("describe", folder, "--json").stdout)["quality"]
+        assert found.keys() == set(spoken["split"])
+        for split, clips in spoken.groupby("split"):
+            of_split = found[str(split)]
+            assert of_split["clips"] == len(clips) and of_split["cut_end"] == clips["cut_end"].sum()
+            assert of_split["snr_median_db"] == pytest.approx(clips["snr_db"].astype(float).median(), abs=0.006)
+
+
 def test_a_description_is_readable_at_110_columns(finished: Path, run: RegistryCommand) -> None:
     printed = run("describe", finished / "features" / "mfcc")
     text = printed.stdout.partition("Splits")[2]

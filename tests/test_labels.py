@@ -20,6 +20,9 @@ def test_silence_and_unknown_come_first_where_a_task_has_them() -> None:
         ("cat", ("_silence_", "yes"), None),
         ("_silence_", ("_silence_", "_unknown_", "yes"), "_silence_"),
         ("_silence_", ("_unknown_", "yes"), None),
+        ("_other_", ("_unknown_", "yes"), "_unknown_"),
+        ("_unlabeled_", ("_unknown_", "yes"), None),
+        ("_unlabeled_", ("_unlabeled_",), "_unlabeled_"),
     ],
 )
 def test_a_word_has_its_own_class_or_the_unknown_one_or_none(

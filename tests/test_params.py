@@ -11,6 +11,7 @@ from corpus_tools import ROOT, parameters
 
 from base import params
 from base.errors import DataError
+from pipelines.augment.config import Augment
 from pipelines.corpus.corpus import Corpus
 from pipelines.extract.extract import Extract
 from pipelines.ingest.config import Ingest
@@ -24,6 +25,7 @@ SECTIONS: dict[str, Any] = {
     "corpus": Corpus,
     "ingest": Ingest,
     "select": Select,
+    "augment": Augment,
     "extract": Extract,
     "validate": Validate,
     "train": Train,
@@ -51,7 +53,8 @@ def test_the_projects_own_parameters_are_valid(section: str) -> None:
 
 def test_the_projects_models_read_views_that_are_made_and_every_section_is_some_stages() -> None:
     content = params.read_yaml(ROOT / "params.yaml")
-    assert set(content) == {*SECTIONS, "views", "models"}
+    assert set(content) == {*SECTIONS, "views", "models", "augmented", "clips_from"}
+    assert set(content["augmented"]) <= set(content["augment"]["recipes"])
     assert set(content["views"]) <= set(content["extract"]["views"])
     assert {load_model(name, ROOT / "params.yaml").view for name in content["models"]} <= set(content["views"])
 
@@ -65,13 +68,27 @@ def test_values_arrive_as_written(tmp_path: Path) -> None:
 
 
 MISTAKES: dict[str, list[Any]] = {
+    "augment__seed": [-1, "x"],
+    "augment__recipes__varied": [
+        [],
+        [{"kind": "echo"}],
+        [{"kind": "gain", "copies": 0, "gain_db": [0.0, 1.0]}],
+        [{"kind": "gain", "copies": 1, "gain_db": [1.0, 0.0]}],
+        [{"kind": "noise", "copies": 1}],
+        [{"kind": "noise", "copies": 1, "snr_db": [0.0, 1.0], "colour": "pink"}],
+        [{"kind": "ninefold"}, {"kind": "ninefold"}],
+        [{"kind": "room", "copies": 1}],
+        [{"kind": "room", "copies": 1, "decay_ms": [200, 300], "impulse_responses": "rooms"}],
+    ],
     "ingest__shards": ["3", 3.5, 0, 4097, None, True],
     "ingest__seed": [-1, 2**32, "x"],
+    "ingest__second": ["centre", "first", 0, None],
     "ingest__max_reject_fraction": [1.5, -0.1, "1%"],
     "ingest__silence__hop_ms": [0, 1.5],
     "ingest__silence__gain_db": [[0.0, -30.0], [-3.0], -3.0, [-3.0, 1.0]],
     "select__task": ["absent", 3, None],
     "select__unknown": ["median", -1, 1.5, True, None],
+    "select__where": [3, True, "", "snr > 10", "snr_db", ["cut_end"], "word == 3", "cut_end or " * 100 + "cut_end"],
     "select__split__method": ["random", None],
     "select__split__ratio": [[8, 1], [8, 1, 0], [0.8, 0.1, 0.1], "8:1:1"],
     "select__split__salt": [5, None],

@@ -38,7 +38,6 @@ from pipelines.ingest.parts import Part, divide, read
 from pipelines.ingest.tar import Member
 
 PART_BYTES = 150_000
-LAYOUT = "speech_commands"
 
 
 @pytest.fixture(autouse=True)
@@ -71,11 +70,11 @@ def write_both(folder: Path, content: list[tuple[str, bytes]]) -> None:
 
 
 def parts_of(raw: Path) -> list[Part]:
-    return divide(read_corpus(str(raw)), str(raw), LAYOUT)
+    return divide(read_corpus(str(raw)), str(raw))
 
 
 def members(raw: Path, part: Part) -> list[tuple[str, bytes | None]]:
-    return [(each.name, each.data) for each in read(part, str(raw), LAYOUT, lambda _: None)]
+    return [(each.name, each.data) for each in read(part, str(raw), lambda _: None)]
 
 
 @contextmanager
@@ -136,9 +135,9 @@ def test_an_archive_in_object_storage_has_the_same_parts(tmp_path: Path) -> None
     for name in ("a.tar", "corpus.json"):
         with files.published(f"{remote}/{name}") as file:
             file.write((tmp_path / name).read_bytes())
-    found = divide(read_corpus(remote), remote, LAYOUT)
+    found = divide(read_corpus(remote), remote)
     assert found == parts_of(tmp_path)
-    here, there = (list(read(found[5], raw, LAYOUT, lambda _: None)) for raw in (str(tmp_path), remote))
+    here, there = (list(read(found[5], raw, lambda _: None)) for raw in (str(tmp_path), remote))
     assert here == there != []
 
 

@@ -46,6 +46,7 @@ def test_no_stage_imports_a_library_of_training(folder: Path) -> None:
         ("corpus", "synthetic"),
         ("ingest", "raw", "clips", "--direct_num_workers=1"),
         ("select", "clips", "selection.parquet", "--direct_num_workers=1"),
+        ("augment", "clips", "selection.parquet", "augmented/ninefold", "--direct_num_workers=1"),
         ("extract", "clips", "selection.parquet", "features/mfcc", "features/waveform_8khz", "--direct_num_workers=1"),
     ):
         outcome = run_stage(folder, stage, *arguments)

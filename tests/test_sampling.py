@@ -183,3 +183,26 @@ def test_a_task_of_all_words_has_them_in_alphabetical_order() -> None:
     select = select_of()
     assert task_classes(select.tasks["words"], ["yes", "no", "_silence_", "cat"]) == ("_silence_", "cat", "no", "yes")
     assert task_classes(select.tasks["small"], ["zebra"]) == ("_silence_", "_unknown_", "yes", "no")
+
+
+@pytest.mark.parametrize("method", ["official", "speaker"])
+def test_where_a_corpus_has_no_division_speakers_stay_together_and_clips_of_nobody_are_spread(method: str) -> None:
+    select = select_of(split={"method": method, "ratio": [2, 1, 1], "salt": ""})
+    ann = [row(f"yes/{n}@c", speaker="ann@c", split=None) for n in range(40)]
+    nobody = [row(f"yes/{n}@d", speaker=None, split=None) for n in range(40)]
+    split_of = {each.id: each.split for one in (*ann, *nobody) if (each := candidate({**one, "split": None}, select))}
+    assert len(split_of) == 80 and len({split_of[one["id"]] for one in ann}) == 1
+    assert {split_of[one["id"]] for one in nobody} == {"train", "validation", "test"}
+
+
+def test_the_official_division_is_kept_beside_a_corpus_without_one() -> None:
+    select = select_of(split={"method": "official", "ratio": [2, 1, 1], "salt": ""})
+    for split in ("train", "validation", "test"):
+        found = candidate(row("yes/a_nohash_0", split=split), select)
+        assert found and found.split == split
+
+
+def test_clips_without_a_label_are_no_word_of_a_task_of_all_words() -> None:
+    select = select_of(tasks={"small": {"words": "all", "silence": False, "unknown": False}})
+    assert task_classes(select.classes, ["yes", "_unlabeled_", "_silence_"]) == ("yes",)
+    assert candidate(row("_clip_/1@c", word="_unlabeled_", speaker=None), select) is None

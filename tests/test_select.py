@@ -18,6 +18,7 @@ from corpus_tools import (
     prepare,
     run_stage,
     speakers,
+    store_folder,
     table,
     tar_gz,
     voice,
@@ -27,6 +28,9 @@ from corpus_tools import (
     write_raw,
 )
 
+from readers.store import open_store
+from registry.description import describe
+from registry.verify.checks import verify
 from stores.lineage import SplitRule
 from stores.manifest import read_manifest
 from stores.selection import read_task
@@ -181,6 +185,106 @@ def test_a_class_without_a_clip_in_a_split_is_warned_of(folder: Path, call: Call
     outcome = call(folder, "select", "clips", "selection.parquet")
     warnings = [line for line in outcome.stderr.splitlines() if line.startswith("warning")]
     assert warnings == [f"warning: class _silence_ has no clip in {split}" for split in ("train", "validation", "test")]
+
+
+WHERE = "length > 15000 and not cut_end"
+"""Some clips of the small corpus are shorter, others go on to their end."""
+
+
+def test_spoken_clips_that_do_not_meet_the_condition_are_left_out_and_counted(folder: Path, call: Call) -> None:
+    write_parameters(folder, select__where=WHERE, select__task="words", select__silence=5)
+    outcome = call(folder, "select", "clips", "selection.parquet")
+    assert outcome.code == 0, outcome.stderr
+    catalog = {row["id"]: row for row in table(folder / "clips" / "catalog.parquet")}
+    spoken = {name: row for name, row in catalog.items() if row["speaker"]}
+    kept = {name for name, row in spoken.items() if row["length"] > 15_000 and not row["cut_end"]}
+    assert 0 < len(kept) < len(spoken)
+    rows = table(folder / "selection.parquet")
+    assert {row["id"] for row in rows if row["label"]} == kept
+    task = read_task(str(folder / "selection.parquet"))
+    left_out = Counter((row["split"], row["word"]) for name, row in spoken.items() if name not in kept)
+    assert task.where == WHERE
+    assert {(split, name): n for split, of in task.left_out.items() for name, n in of.items() if n} == left_out
+    for split, counts in task.counts.items():
+        assert counts["_silence_"] == 5
+        of_split = sum(number for (each, _), number in left_out.items() if each == split)
+        assert f"selection.parquet: {split} {of_split} clips left out by select.where" in outcome.stderr
+
+
+def test_unknown_words_are_drawn_from_those_that_meet_the_condition(folder: Path, call: Call) -> None:
+    rows = selected(folder, call, where="word != 'cat' and length == 16000", unknown=4)
+    assert {name.split("/")[0] for name, (label, _) in rows.items() if label == 1} == {"dog"}
+    lengths = {row["id"]: row["length"] for row in table(folder / "clips" / "catalog.parquet")}
+    assert {lengths[name] for name in rows} == {16_000}
+
+
+def test_a_row_for_which_the_condition_is_null_is_left_out(finished: Path, folder: Path, call: Call) -> None:
+    path = folder / "clips" / "catalog.parquet"
+    catalog = pq.read_table(path)
+    field = catalog.schema.get_field_index("snr_db")
+    unknown = [None if name == "yes" else 20.0 for name in catalog.column("word").to_pylist()]
+    changed = catalog.set_column(field, catalog.schema.field(field), pa.array(unknown, pa.float32()))
+    pq.write_table(changed, path, row_group_size=40)
+    rows = selected(folder, call, where="snr_db > 10 or snr_db <= 10", unknown=3, silence=3)
+    assert not any(name.startswith("yes/") for name in rows)
+    whole = {row["id"] for row in table(finished / "selection.parquet")}
+    assert {name for name in rows if name.startswith("no/")} == {name for name in whole if name.startswith("no/")}
+
+
+def test_without_a_condition_the_task_says_none_and_leaves_out_nothing(finished: Path) -> None:
+    task = read_task(str(finished / "selection.parquet"))
+    assert (task.where, task.left_out) == (None, {})
+
+
+def test_a_condition_that_leaves_nothing_is_named(folder: Path, call: Call) -> None:
+    write_parameters(folder, select__where="length < 0", select__silence=0)
+    assert_refused(
+        call(folder, "select", "clips", "selection.parquet"),
+        "leaves train, validation, test without a clip under split.method official and where length < 0: take another",
+    )
+
+
+def test_a_condition_on_a_column_that_does_not_exist_names_those_that_do(folder: Path, call: Call) -> None:
+    write_parameters(folder, select__where="snr > 10")
+    assert_refused(
+        call(folder, "select", "clips", "selection.parquet"),
+        "params.yaml: select.where: snr is not a column of the catalog, which has id, word, speaker, split, length",
+    )
+
+
+def test_a_catalog_from_before_its_columns_says_what_to_run(folder: Path, call: Call) -> None:
+    path = folder / "clips" / "catalog.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["snr_db"]), path, row_group_size=40)
+    write_parameters(folder, select__where="snr_db > 10")
+    assert_refused(
+        call(folder, "select", "clips", "selection.parquet"),
+        "clips/catalog.parquet has no column snr_db: run `python -m pipelines.ingest` again",
+    )
+    write_parameters(folder)
+    assert call(folder, "select", "clips", "selection.parquet").code == 0
+
+
+def test_the_chain_of_the_loudest_seconds_under_a_condition_is_whole(
+    tmp_path: Path, small_archive: bytes, call: Call
+) -> None:
+    write_parameters(tmp_path, ingest__second="loudest", select__where=WHERE)
+    write_raw(tmp_path / "raw", {"small.tar.gz": small_archive})
+    for stage, *paths in (
+        ("ingest", "raw", "clips"),
+        ("select", "clips", "selection.parquet"),
+        ("extract", "clips", "selection.parquet", "features/waveform"),
+    ):
+        outcome = call(tmp_path, stage, *paths)
+        assert outcome.code == 0, outcome.stderr
+    clips, waveforms = (open_store(tmp_path / each) for each in ("clips", "features/waveform"))
+    assert not verify(clips, lambda _: None).problems and not verify(waveforms, lambda _: None).problems
+    rows = table(store_folder(tmp_path / "features" / "waveform") / "catalog.parquet")
+    assert all(row["length"] > 15_000 and not row["cut_end"] for row in rows if row["speaker"])
+    assert any(row["start"] > 0 for row in rows if row["recording_samples"] == 19_200)
+    steps = {step["step"]: step["rules"] for step in describe(waveforms).lineage}
+    left_out = read_task(str(tmp_path / "selection.parquet")).left_out
+    assert (steps["clips"]["second"], steps["selection"]["where"]) == ("loudest", WHERE)
+    assert steps["selection"]["left_out"] == {split: sum(of_split.values()) for split, of_split in left_out.items()}
 
 
 def test_an_unfinished_store_is_refused(folder: Path, call: Call) -> None:

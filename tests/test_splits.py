@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from features.splits import SPLITS, hash64, speaker_split
 from pipelines.ingest.archive import read_members
-from pipelines.layouts import SplitList, Utterance
+from pipelines.layouts import ClipList, Listed, Utterance
 from pipelines.layouts.speech_commands import LAYOUT
 from pipelines.layouts.speech_commands import which_set as published
 
@@ -41,13 +41,14 @@ def test_a_speaker_stays_in_one_published(speaker: str, number: int, word: str) 
 
 
 def test_the_official_function_gives_the_lists_of_the_real_archive(real_archive: Path) -> None:
-    listed: dict[str, str] = {}
+    listed: dict[str, str | None] = {}
     clips: list[str] = []
     with real_archive.open("rb") as file:
         for member in read_members(file, real_archive.name):
             match LAYOUT.role(member.name):
-                case SplitList(split):
-                    listed |= dict.fromkeys(LAYOUT.listed_ids((member.data or b"").decode()), split)
+                case ClipList():
+                    said = LAYOUT.listed(member.name, (member.data or b"").decode())
+                    listed |= {each.id: each.split for each in said if isinstance(each, Listed)}
                 case Utterance(clip_id):
                     clips.append(clip_id)
     assert len(clips) > 1_000 and len(listed) > 100

@@ -101,7 +101,7 @@ def test_another_seed_gives_other_speakers_and_other_noise(archive: Path, tmp_pa
 def test_every_member_has_a_role_in_the_official_layout(archive: Path) -> None:
     roles = Counter(type(layouts.LAYOUT.role(name)).__name__ for name in contents(archive))
 
-    assert roles == {"Utterance": len(clips_only(archive)), "Background": 6, "SplitList": 2, "Other": 2}
+    assert roles == {"Utterance": len(clips_only(archive)), "Background": 6, "ClipList": 2, "Other": 2}
 
 
 def test_tar_lists_the_same_members_as_python_and_none_has_a_date_or_an_owner(archive: Path) -> None:

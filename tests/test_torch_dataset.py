@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed here: run 
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from readers.torch_dataset import shuffled  # noqa: E402
+from readers.torch_dataset import _tensors, shuffled  # noqa: E402
 
 FEW_SHARDS = (4, 3)
 MANY_SHARDS = (3, 0, 5, 1, 4, 2, 0, 6, 1, 3, 2)
@@ -214,3 +214,9 @@ def test_reading_with_pytorch_imports_neither_tensorflow_nor_beam_nor_pyarrow(
     root = str(Path(__file__).parent.parent)
     call = [sys.executable, "-c", IMPORTS, stores[FEW_SHARDS].path]
     assert subprocess.run(call, cwd=root, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_whole_numbers_without_a_sign_come_as_int32() -> None:
+    values = np.array([[0, 1], [40_000, 65_535]], np.uint16)
+    tensor = _tensors(values)
+    assert tensor.dtype == torch.int32 and tensor.tolist() == values.tolist()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from command_tools import RegistryCommand
 from corpus_tools import ROOT, environment, store_folder
@@ -66,7 +67,7 @@ def edit_json(path: Path, edit: Any) -> None:
 
 
 def test_whole_stores_pass_every_check(finished: Path, run: RegistryCommand) -> None:
-    for folder, checks in ((finished / "features" / "mfcc", 17), (finished / "clips", 12)):
+    for folder, checks in ((finished / "features" / "mfcc", 18), (finished / "clips", 14)):
         printed = run("verify", folder)
         assert printed.code == 0, printed.stdout
         assert "everything holds" in printed.stdout and "not checked" not in printed.stdout
@@ -126,8 +127,9 @@ def test_damage_in_two_places_is_found_in_both(store: Path) -> None:
 
 
 def test_a_flipped_byte_in_a_table_is_named(store: Path) -> None:
-    size = (store / CATALOG_FILE).stat().st_size
-    flip(store / CATALOG_FILE, size // 2)
+    ids = pq.read_metadata(store / CATALOG_FILE).row_group(0).column(0)
+    end_of_page = (ids.dictionary_page_offset or ids.data_page_offset) + ids.total_compressed_size
+    flip(store / CATALOG_FILE, end_of_page - 5)
     text = (store / STATISTICS_FILE).read_text()
     place = text.index("-", text.index('"mean"'))
     flip(store / STATISTICS_FILE, place + 1)
@@ -478,6 +480,31 @@ def test_audio_that_is_not_that_of_the_catalog_is_named(held: Content, finished:
         assert not found and problem.place.id == clip.id
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("peak", 0.5), ("rms", 0.5), ("clipped", 7), ("snr_db", 3.0), ("snr_db", None), ("silent_fraction", 0.25)],
+)
+def test_a_row_that_says_other_than_its_audio_is_named(
+    column: str, value: Any, held: Content, finished: Path, tmp_path: Path
+) -> None:
+    clips = content(open_store(finished / "clips"))
+    for number, changed in enumerate((clips, waveform(held, clips))):
+        clip = next(each for each in changed.clips if each.row["speaker"])
+        true, clip.row[column] = clip.row[column], value
+        found = forged(changed, tmp_path / f"changed{number}")
+        (problem,) = found.pop("quality")
+        assert not found and problem.place.id == clip.id
+        assert problem.message == f"{column} {true!r}, the catalog has {value!r}"
+
+
+def test_a_row_of_silence_that_tells_of_speech_is_named(finished: Path, tmp_path: Path) -> None:
+    clips = content(open_store(finished / "clips"))
+    clip = next(each for each in clips.clips if each.row["word"] == "_silence_")
+    clip.row["cut_end"] = False
+    (problem,) = forged(clips, tmp_path / "changed")["quality"]
+    assert (problem.place.id, problem.message) == (clip.id, "cut_end None, the catalog has False")
+
+
 def test_a_sample_after_the_real_length_is_named(held: Content, finished: Path, tmp_path: Path) -> None:
     changed = waveform(held, content(open_store(finished / "clips")))
     clip = next(each for each in changed.clips if each.record["length"] < 16_000)
@@ -559,7 +586,7 @@ def test_a_missing_catalog_costs_the_checks_that_need_it_and_no_other(store: Pat
 
 
 def test_each_check_has_a_name_of_its_own_and_a_function_of_its_own() -> None:
-    assert len({check.name for check in CHECKS}) == len({check.look for check in CHECKS}) == len(CHECKS) == 18
+    assert len({check.name for check in CHECKS}) == len({check.look for check in CHECKS}) == len(CHECKS) == 20
     assert all(check.look.__doc__ and check.look.__name__ == f"check_{check.name}" for check in CHECKS)
 
 

@@ -43,6 +43,14 @@ VERSIONS = {
     "spectrogram": "1.693640.486025",
     "waveform": "1.363910.966208",
     "waveform_8khz": "1.848102.877169",
+    "micro": "1.39302.495856",
+    "micro_20ms": "1.945519.325482",
+    "mlperf_tiny": "1.311374.119778",
+    "kws_streaming": "1.149513.50424",
+    "torchaudio_logmel": "1.682787.437352",
+    "reference_spectrogram": "1.447631.336845",
+    "digits_logmel": "1.734214.198981",
+    "pcen": "1.814465.398691",
 }
 """Under which stores of these views were made; none may change while its definition and mathematics stay."""
 CHANGES: dict[str, Any] = {
@@ -115,6 +123,40 @@ FACTS: dict[str, dict[str, Any]] = {
         "length_rate_hz": 8_000,
         "step_ms": 0.125,
     },
+    "micro": {
+        "shape": (98, 40),
+        "dtype": "uint16",
+        "scale": 0.0390625,
+        "tensor_name": "micro",
+        "title": "Micro front end",
+        "unit": "ln magnitude × 64",
+        "meaning": "98 frames × 40 mel bands, ln magnitude × 64; models read them times 0.0390625",
+        "axis": Axis("mel band", 1.0, 1.0),
+        "width": 40,
+        "step_ms": 10.0,
+        "window_ms": 30.0,
+    },
+    "micro_20ms": {"shape": (49, 40), "step_ms": 20.0},
+    "mlperf_tiny": {"shape": (49, 10), "title": "MFCC", "unit": "DCT of ln magnitude", "fft_length": 512},
+    "kws_streaming": {"shape": (98, 40), "unit": "DCT of ln magnitude", "fft_length": 512},
+    "torchaudio_logmel": {
+        "shape": (101, 40),
+        "title": "Log-mel",
+        "unit": "ln power",
+        "meaning": "101 frames × 40 mel bands, ln power",
+        "frame_length": 480,
+        "hop_length": 160,
+    },
+    "reference_spectrogram": {"shape": (124, 129), "title": "Magnitude spectrogram", "unit": "magnitude"},
+    "digits_logmel": {"shape": (35, 64), "samples": 12_800, "unit": "dB", "frame_length": 1_488, "hop_length": 368},
+    "pcen": {
+        "shape": (98, 40),
+        "tensor_name": "pcen",
+        "title": "PCEN",
+        "unit": "normalized energy",
+        "meaning": "98 frames × 40 mel bands, normalized energy",
+        "width": 40,
+    },
 }
 LINEAR = {
     "magnitude": ({"power": 1}, "Magnitude spectrogram"),
@@ -163,6 +205,44 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "another exponent": ("mfcc", {"power": 3}, "mfcc.power: got 3"),
     "another window": ("mfcc", {"window": "hamming"}, "mfcc.window: got 'hamming'"),
     "another rate": ("waveform", {"sample_rate_hz": 44_100}, "waveform.sample_rate_hz: got 44100"),
+    "two logarithms": (
+        "mfcc",
+        {"log_offset": 1e-6},
+        "got floor_db and log_offset, expected at most one of floor_db, log_floor, log_offset",
+    ),
+    "centered frames longer than what is seen": (
+        "torchaudio_logmel",
+        {"clip_ms": 30, "fft_samples": 1024},
+        "got centered frames of 1024 samples, too long for the 480 samples that the view sees",
+    ),
+    "a logarithm of zero": ("torchaudio_logmel", {"log_offset": 0.0}, "torchaudio_logmel.log_offset: got 0.0"),
+    "another loudness": ("mfcc", {"loudness": "rms"}, "mfcc.loudness: got 'rms'"),
+    "other slopes": ("mfcc", {"mel_slopes": "bark"}, "mfcc.mel_slopes: got 'bark'"),
+    "another norm": ("mfcc", {"mel_norm": "htk"}, "mfcc.mel_norm: got 'htk'"),
+    "another transform": ("mfcc", {"dct": "htk"}, "mfcc.dct: got 'htk'"),
+    "PCEN of decibels": ("pcen", {"floor_db": -80.0}, "PCEN is made from linear mel bands"),
+    "no time to smooth in": ("pcen", {"time_constant_ms": 0}, "pcen.time_constant_ms: got 0"),
+    "a context without length": ("micro", {"context": "noise"}, "got context noise and context_ms 0"),
+    "a length without context": ("micro", {"context_ms": 100}, "got context none and context_ms 100"),
+    "a context that is no whole hops": (
+        "micro",
+        {"context": "silence", "context_ms": 105},
+        "context_ms: got 105, expected a multiple of hop_ms 10",
+    ),
+    "another context": ("micro", {"context": "music", "context_ms": 100}, "micro.context: got 'music'"),
+    "micro at 8 kHz": ("micro", {"sample_rate_hz": 8000}, "micro.sample_rate_hz: got 8000"),
+    "a micro frame of 10 ms": ("micro", {"frame_ms": 10}, "micro.frame_ms: got 10"),
+    "a micro hop beyond its frame": ("micro", {"hop_ms": 40}, "got hop_ms 40, expected at most frame_ms 30"),
+    "micro frames longer than what is seen": (
+        "micro",
+        {"clip_ms": 20},
+        "got frame_ms 30 and hop_ms 10, expected at most",
+    ),
+    "micro bands in the wrong order": (
+        "micro",
+        {"mel_low_hz": 7_000.0, "mel_high_hz": 600.0},
+        "must be below mel_high_hz",
+    ),
     "an unknown key": ("mfcc", {"bands": 3}, "mfcc.bands is not a known key"),
 }
 
@@ -209,7 +289,12 @@ def test_another_revision_of_the_mathematics_is_another_version(monkeypatch: pyt
     before = {name: version(view) for name, view in VIEWS.items()}
     monkeypatch.setattr(Mfcc, "revision", 2)
     assert version(MFCC) == "2" + before["mfcc"].removeprefix("1")
-    assert {name for name, view in VIEWS.items() if version(view) != before[name]} == {"mfcc", "mfcc_small"}
+    assert {name for name, view in VIEWS.items() if version(view) != before[name]} == {
+        "mfcc",
+        "mfcc_small",
+        "mlperf_tiny",
+        "kws_streaming",
+    }
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -278,9 +363,11 @@ def test_steps_and_samples_are_real_that_begin_before_the_clips_end(view: View, 
     record_length = view.real_length(length)
     starts_s = np.arange(view.max_length) / view.length_rate_hz
     assert record_length == np.count_nonzero(starts_s < end_s)
-    step_starts_s = np.arange(view.steps) * view.hop_length / view.sample_rate_hz
+    centered = isinstance(view, SpectralView) and view.centered
+    lead = view.frame_length // 2 if centered else 0
+    step_starts_s = (np.arange(view.steps) * view.hop_length - lead) / view.sample_rate_hz
     real_end_s = record_length / view.length_rate_hz
-    expected = int(np.count_nonzero(step_starts_s < real_end_s))
+    expected = int(np.count_nonzero(step_starts_s < real_end_s)) if record_length else 0
     assert view.real_steps(record_length) == expected
     assert view.real_steps(np.array([record_length, 0], np.int32)).tolist() == [expected, 0]
     for dtype in (tf.int32, tf.int64):
@@ -289,8 +376,9 @@ def test_steps_and_samples_are_real_that_begin_before_the_clips_end(view: View, 
 
 
 @given(views)
-def test_the_last_step_lies_inside_the_clip_and_one_more_would_not(view: View) -> None:
-    last = (view.steps - 1) * view.hop_length + view.frame_length
+def test_the_last_step_or_its_center_lies_inside_the_clip_and_one_more_would_not(view: View) -> None:
+    centered = isinstance(view, SpectralView) and view.centered
+    last = (view.steps - 1) * view.hop_length + (0 if centered else view.frame_length)
     assert last <= view.samples < last + view.hop_length
     if isinstance(view, SpectralView):
         assert view.frames == view.steps and view.frequency_bins == len(np.fft.rfftfreq(view.fft_length))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from features import clip_id
 from features.splits import SPLITS
 from features.statistics import Statistics, finish, statistics_json, totals_of
 from features.views import CLIP_SAMPLES, Mfcc, View, definition, version
@@ -75,12 +76,14 @@ def _id(split: str, number: int) -> str:
 
 
 def pattern(view: View, label: int, seed: int) -> np.ndarray[Any, Any]:
-    """Features in which the class decides the place of a bright stripe; float32, or int16 for waveforms."""
+    """Features in which the class decides the place of a bright stripe; float32, uint16, or int16 for waveforms."""
     generator = np.random.default_rng(seed)
     values = generator.normal(0.0, 1.0, view.shape)
     if len(view.shape) == 1:
         return (values * 1000).astype(np.int16)
     values[:, label * 3 : label * 3 + 3] += 3.0
+    if view.dtype == "uint16":
+        return np.clip(values * 60 + 300, 0, 65_535).astype(np.uint16)
     return (values * 5.0 - 20.0).astype(np.float32)
 
 
@@ -95,8 +98,9 @@ def feature_store(
     counts: Mapping[str, int] = COUNTS,
     classes: tuple[str, ...] = CLASSES,
     clips_sha256: str = NO_CLIPS_SHA256,
+    with_statistics: bool = True,
 ) -> Store:
-    """Write and open a store of features whose four classes can be learned."""
+    """Write and open a store of features whose four classes can be learned; readers of records need no statistics."""
     spec = view_record(view)
     shards: list[Shard] = []
     rows: list[dict[str, Any]] = []
@@ -111,7 +115,8 @@ def feature_store(
             }
             for seed, (name, label) in enumerate(example_ids(split, counts[split]), start=1000 * len(split))
         ]
-        found[split] = statistics([record[view.tensor_name] for record in records], view)
+        if with_statistics:
+            found[split] = statistics([record[view.tensor_name] for record in records], view)
         shards += _write(folder, "small", split, spec, records, rows)
     manifest = Manifest(
         name="small",
@@ -142,14 +147,14 @@ def clip_store(folder: Path, counts: Mapping[str, int] = COUNTS) -> Store:
             generator = np.random.default_rng(len(records))
             audio = (generator.normal(0.0, 900.0, CLIP_SAMPLES)).astype(np.int16)
             audio[real_length(label) :] = 0
-            word, _, rest = name.partition("/")
+            named = clip_id.parse(name)
             records.append(
                 {
                     "audio": audio,
                     "id": name,
                     "length": real_length(label),
-                    "speaker": rest.partition("_")[0],
-                    "word": word,
+                    "speaker": named.speaker or "",
+                    "word": named.word or "",
                 }
             )
     rows: list[dict[str, Any]] = []
@@ -181,7 +186,9 @@ def _write(
         with open_shard(str(folder), name, split, number, _SHARDS) as writer:
             for position, record in enumerate(chosen):
                 writer.write(spec.encode(record))
-                known = {key: record[key] for key in ("id", "label", "length", "word", "speaker") if key in record}
+                named = clip_id.parse(record["id"])
+                known = {key: record[key] for key in ("id", "label", "length") if key in record}
+                known |= {"word": named.word, "speaker": named.speaker}
                 rows.append({**known, "split": split, "shard": number, "position": position})
         shards.append(writer.shard())
     return shards

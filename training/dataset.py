@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from base.errors import DataError
-from features.views import FULL_SCALE, View
+from features.views import View
 from readers.store import Store
 from training.inputs import FEATURES, LENGTH
 
@@ -66,18 +66,15 @@ def example(view: View, names: Sequence[str], record: dict[str, tf.Tensor]) -> t
         record: the fields `columns` of a batch.
 
     Returns:
-        ({"features": float32, (batch, *view.shape), int16 audio scaled to -1..1; "length": int32, (batch,)}, labels,
-        int64, (batch,)).
+        ({"features": float32, (batch, *view.shape), whole numbers times the view's scale; "length": int32, (batch,)},
+        labels, int64, (batch,)).
     """
     features = record[view.tensor_name]
-    inputs = {FEATURES: _to_float(features) if features.dtype == tf.int16 else features}
+    scaled = features if features.dtype == tf.float32 else tf.cast(features, tf.float32) * view.scale
+    inputs = {FEATURES: scaled}
     if LENGTH in names:
         inputs[LENGTH] = tf.cast(view.real_steps(record["length"]), tf.int32)
     return inputs, record["label"]
-
-
-def _to_float(samples: tf.Tensor) -> tf.Tensor:
-    return tf.cast(samples, tf.float32) * (1.0 / FULL_SCALE)
 
 
 def arranged(names: Sequence[str], inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Batch:

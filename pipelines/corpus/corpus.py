@@ -1,52 +1,84 @@
-"""The stage `corpus`: puts the raw archive in place, synthesized, downloaded and checked, or copied."""
+"""The stage `corpus`: puts the raw archives in place, synthesized, downloaded and checked, copied, or packed."""
 
 from __future__ import annotations
 
-import tarfile
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import click
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from base import command, files, params
 from base.errors import DataError
-from base.types import STRICT
-from pipelines.archives import CORPUS_FILE, ENDINGS, GZIP_MAGIC, is_compressed, read_corpus, write_corpus
-from pipelines.corpus import download, synthesis
+from base.types import STRICT, Name
+from features.splits import hash64
+from pipelines import layouts
+from pipelines.archives import CORPUS_FILE, FORMATS, read_corpus, write_corpus
+from pipelines.corpus import download, local, synthesis
 from pipelines.corpus.synthesis import Synthesis
 from stores.lineage import Archive, ArchiveRole
 
 SYNTHETIC: Final = "synthetic"
 SYNTHETIC_FILE: Final = "synthetic_speech_commands.tar.gz"
+OFFICIAL_LAYOUT: Final = "speech_commands"
+"""The layout of the releases and of the synthetic corpus."""
 
-RELEASES: Final[dict[ArchiveRole, dict[str, download.Release]]] = {
-    "main": {
-        "speech_commands_v0.02": download.Release(
-            file="speech_commands_v0.02.tar.gz",
-            bytes=2_428_923_189,
-            sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
-            license="CC BY 4.0",
-        ),
-        "speech_commands_v0.01": download.Release(
-            file="speech_commands_v0.01.tar.gz",
-            bytes=1_489_096_277,
-            sha256="743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
-            license="CC BY 4.0",
-        ),
-    },
-    "test": {
-        "speech_commands_test_set_v0.02": download.Release(
-            file="speech_commands_test_set_v0.02.tar.gz",
-            bytes=112_563_277,
-            sha256="cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df",
-            license="CC BY 4.0",
-        ),
-    },
+RELEASES: Final[dict[str, download.Release]] = {
+    "speech_commands_v0.02": download.Release(
+        file="speech_commands_v0.02.tar.gz",
+        bytes=2_428_923_189,
+        sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+        license="CC BY 4.0",
+    ),
+    "speech_commands_v0.01": download.Release(
+        file="speech_commands_v0.01.tar.gz",
+        bytes=1_489_096_277,
+        sha256="743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+        license="CC BY 4.0",
+    ),
+    "speech_commands_test_set_v0.02": download.Release(
+        file="speech_commands_test_set_v0.02.tar.gz",
+        bytes=112_563_277,
+        sha256="cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df",
+        license="CC BY 4.0",
+        role="test",
+    ),
 }
+
+
+@checked_dataclass(frozen=True, config=STRICT, kw_only=True)
+class Source:
+    """An entry of corpus.sources: an archive, and what can't be seen by looking at it.
+
+    Attributes:
+        path: "synthetic", the name of an official release, or a path to an archive or a folder.
+        role: main, test or noise; by default as the release or the layout has it.
+        layout: name of a file of pipelines/layouts, or "auto" to find it by looking.
+        corpus: what ids, speakers and recordings bear after an @; by default as the layout or the file's name has it.
+        speaker: regular expression with a group "speaker", searched in each path, for layouts whose paths have no place
+            for the speaker.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    role: ArchiveRole | None = None
+    layout: Name = layouts.AUTO
+    corpus: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
+    speaker: str | None = None
+
+    @field_validator("speaker")
+    @classmethod
+    def _speaker_is_found(cls, value: str | None) -> str | None:
+        try:
+            groups = {"speaker": 0} if value is None else re.compile(value).groupindex
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression ({error})") from error
+        if "speaker" not in groups:
+            raise ValueError(f"{value!r} has no group (?P<speaker>...)")
+        return value
 
 
 @checked_dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -54,82 +86,113 @@ class Corpus:
     """The section `corpus` of params.yaml: where the raw archives come from.
 
     Attributes:
-        source: "synthetic", the name of an official release, or a path to a .tar.gz or .tar; several workers can read
-            a large .tar.
-        test_source: the official test archive: the name of a release, a path, or null.
+        sources: the archives; of a clip that two have, the first is kept. A text stands for an entry with this path.
         synthesis: the embedded default corpus.
     """
 
-    source: Annotated[str, Field(min_length=1)]
-    test_source: str | None
+    sources: Annotated[tuple[str | Source, ...], Field(min_length=1)]
     synthesis: Synthesis
 
 
-_BLOCK_BYTES = 1 << 20
-
-
 @dataclass(frozen=True)
-class Source:
-    """Where one archive comes from: its role, what params.yaml says of it, and its name in the output folder."""
+class Origin:
+    """Where one archive comes from, and what corpus.json will say of it.
 
-    role: ArchiveRole
+    Attributes:
+        given: "synthetic", the name of a release, or a path on this machine.
+        file: name of the archive in the output folder.
+        role, layout, corpus, speaker: of the archive.
+    """
+
     given: str
     file: str
+    role: ArchiveRole
+    layout: str
+    corpus: str
+    speaker: str | None = None
 
     @property
     def kind(self) -> str:
         """How corpus.json names it: "synthetic", the name of an official release, or "local"."""
-        return self.given if self.given == SYNTHETIC or self.given in RELEASES[self.role] else "local"
+        return self.given if self.given == SYNTHETIC or self.given in RELEASES else "local"
+
+    def archive(self, size: int, sha256: str, license_id: str | None) -> Archive:
+        """The description of the archive once it is in its place."""
+        return Archive(
+            self.file, self.role, size, sha256, self.kind, license_id, self.layout, self.corpus, self.speaker
+        )
 
 
-def resolve(role: ArchiveRole, given: str) -> Source:
-    """What a value of corpus.source ("main") or corpus.test_source ("test") means.
+def resolve(source: Source, key: str) -> Origin:
+    """What an entry of corpus.sources means.
 
-    Raises:
-        DataError: it is neither a known name nor an archive whose name says its format.
-    """
-    if role == "main" and given == SYNTHETIC:
-        return Source(role, given, SYNTHETIC_FILE)
-    if release := RELEASES[role].get(given):
-        return Source(role, given, release.file)
-    path = Path(given).expanduser()
-    _check_local(role, path)
-    return Source(role, str(path), path.name)
-
-
-def _check_local(role: ArchiveRole, path: Path) -> None:
-    key, names = ("source", [SYNTHETIC, *RELEASES[role]]) if role == "main" else ("test_source", [*RELEASES[role]])
-    if not path.is_file():
-        raise DataError(f"corpus.{key} is {str(path)!r}: no such file, and not one of {', '.join(names)}")
-    if not path.name.endswith(ENDINGS):
-        raise DataError(f"corpus.{key} is {str(path)!r}: expected a name that ends in {' or '.join(ENDINGS)}")
-    with path.open("rb") as file:
-        start = file.read(len(GZIP_MAGIC))
-    if is_compressed(path.name) and start != GZIP_MAGIC:
-        raise DataError(f"{path} is not a gzip file: it begins with {start!r}, expected {GZIP_MAGIC!r}; make it again")
-    if not is_compressed(path.name):
-        _check_tar(path)
-
-
-def _check_tar(path: Path) -> None:
-    try:
-        tarfile.open(path, "r:").close()
-    except tarfile.ReadError as error:
-        raise DataError(f"{path} is not an uncompressed tar archive ({error}); name it by its format") from error
-
-
-def sources(config: Corpus) -> list[Source]:
-    """The archives that the parameters ask for, the main one first.
+    Args:
+        source: the entry.
+        key: its place in params.yaml, for errors.
 
     Raises:
-        DataError: a value is neither a known name nor a usable file, or both archives have the same file name.
+        DataError: it is neither a known name nor an archive or a folder, or its values contradict one another.
     """
-    found = [resolve("main", config.source)]
-    if config.test_source is not None:
-        found.append(resolve("test", config.test_source))
-    if len({source.file for source in found}) < len(found):
-        raise DataError(f"corpus.source and corpus.test_source are both named {found[0].file}: rename one of the files")
+    role: ArchiveRole = "main"
+    if source.path == SYNTHETIC:
+        given, file, by_default = source.path, SYNTHETIC_FILE, OFFICIAL_LAYOUT
+    elif release := RELEASES.get(source.path):
+        given, file, by_default, role = source.path, release.file, OFFICIAL_LAYOUT, release.role
+    else:
+        path = Path(source.path).expanduser()
+        local.check(path, key, [SYNTHETIC, *RELEASES])
+        given, file = str(path), f"{path.resolve().name}.tar" if path.is_dir() else path.name
+        looks = source.layout == layouts.AUTO
+        by_default = local.recognize(path, source.role == "noise") if looks else source.layout
+    name = by_default if source.layout == layouts.AUTO else source.layout
+    layout = layouts.find(name)
+    role = source.role or ("noise" if layout.holds_noise else role)
+    _check_consistent(source, key, role, name)
+    corpus = _corpus_of(file) if layout.corpus_name is None else layout.corpus_name
+    return Origin(given, file, role, name, source.corpus or corpus, source.speaker)
+
+
+def _check_consistent(source: Source, key: str, role: ArchiveRole, name: str) -> None:
+    layout = layouts.find(name)
+    if (role == "noise") != layout.holds_noise:
+        raise DataError(
+            f"{key} has the role {role} and the layout {name}: the layouts of noise are "
+            f"{', '.join(layouts.names(noise=True))}, those of speech {', '.join(layouts.names(noise=False))}"
+        )
+    if layout.corpus_name == "" and (source.corpus or source.speaker):
+        raise DataError(f"{key} has a corpus or a speaker, which the layout {name} does not take: remove them")
+
+
+def _corpus_of(file: str) -> str:
+    """The name of a corpus by that of its archive: in small letters and digits, with hyphens for what is neither."""
+    stem = next((file.removesuffix(ending) for ending in FORMATS if file.endswith(ending)), file)
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    return name or f"corpus-{hash64(stem) % 10**6}"
+
+
+def origins(config: Corpus) -> list[Origin]:
+    """The archives that the parameters ask for, in their order.
+
+    Raises:
+        DataError: a value is neither a known name nor a usable archive or folder, or two archives have the same name.
+    """
+    entries = [Source(path=each) if isinstance(each, str) else each for each in config.sources]
+    found = [resolve(each, f"corpus.sources[{number}]") for number, each in enumerate(entries)]
+    for number, origin in enumerate(found):
+        for before in found[:number]:
+            if origin.file == before.file:
+                raise DataError(f"two of corpus.sources are named {origin.file}: rename one of them")
+            if origin.corpus == before.corpus and not entries[number].corpus and not _is_one_corpus(origin):
+                raise DataError(
+                    f"{before.file} and {origin.file} are both of the corpus {origin.corpus!r} by their names: "
+                    f"say corpus: in one of corpus.sources, the same name if they are parts of one corpus"
+                )
     return found
+
+
+def _is_one_corpus(origin: Origin) -> bool:
+    """Whether all archives of a layout are of one corpus."""
+    return layouts.find(origin.layout).corpus_name is not None
 
 
 def clear(folder: Path, wanted: Iterable[str]) -> None:
@@ -143,7 +206,7 @@ def clear(folder: Path, wanted: Iterable[str]) -> None:
         DataError: the folder holds something else; nothing was removed.
     """
     kept = _with_parts(wanted)
-    released = [release.file for by_name in RELEASES.values() for release in by_name.values()]
+    released = [release.file for release in RELEASES.values()]
     known = _with_parts([CORPUS_FILE, SYNTHETIC_FILE, *released, *_listed(folder)])
     superfluous = [path for path in sorted(folder.iterdir()) if path.name not in kept]
     superfluous = [path for path in superfluous if path.name in known or not path.name.startswith(".")]
@@ -166,57 +229,46 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def place(source: Source, folder: Path, config: Corpus) -> Archive:
+def place(origin: Origin, folder: Path, config: Corpus) -> Archive:
     """Put one archive into the output folder and describe it.
 
     Raises:
-        DataError: the download failed, or eSpeak NG does not work on this machine.
+        DataError: the download failed, a folder can't be packed, or eSpeak NG does not work on this machine.
     """
-    if release := RELEASES[source.role].get(source.given):
+    if release := RELEASES.get(origin.given):
         download.fetch(release, folder)
-        return Archive(release.file, source.role, release.bytes, release.sha256, source.kind, release.license)
-    target = folder / source.file
+        return origin.archive(release.bytes, release.sha256, release.license)
+    target = folder / origin.file
     with files.published_path(str(target)) as part:
-        if source.kind == SYNTHETIC:
+        if origin.kind == SYNTHETIC:
             synthesis.write_archive(Path(part), config.synthesis)
+        elif Path(origin.given).is_dir():
+            local.pack(Path(origin.given), Path(part))
         else:
-            copy(Path(source.given), Path(part))
+            local.copy(Path(origin.given), Path(part))
     digest = download.sha256(target)
-    return Archive(source.file, source.role, target.stat().st_size, digest, source.kind, _license(source, digest))
+    return origin.archive(target.stat().st_size, digest, _license(origin, digest))
 
 
-def _license(source: Source, sha256: str) -> str | None:
-    if source.kind == SYNTHETIC:
+def _license(origin: Origin, sha256: str) -> str | None:
+    if origin.kind == SYNTHETIC:
         return synthesis.LICENSE_ID
-    by_content = {release.sha256: release.license for by_name in RELEASES.values() for release in by_name.values()}
-    return by_content.get(sha256)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a file with a progress bar."""
-    with (
-        source.open("rb") as reader,
-        target.open("wb") as writer,
-        command.progress_bar(source.stat().st_size, "B", f"copying {source.name}") as bar,
-    ):
-        while block := reader.read(_BLOCK_BYTES):
-            writer.write(block)
-            bar.update(len(block))
+    return {release.sha256: release.license for release in RELEASES.values()}.get(sha256)
 
 
 @click.command()
 @click.argument("output", type=click.Path(file_okay=False, path_type=Path))
 def main(output: Path) -> None:
-    """Put the raw archive that params.yaml names into the folder OUTPUT, with corpus.json to describe it.
+    """Put the raw archives that params.yaml names into the folder OUTPUT, with corpus.json to describe them.
 
-    The source is "synthetic" (synthesized here), the name of an official release (downloaded), or a local .tar.gz or
-    .tar.
+    A source is "synthetic" (synthesized here), the name of an official release (downloaded), a local .tar.gz, .tgz,
+    .tar or .zip, or a folder (packed into a .tar).
     """
     config = params.load("corpus", Corpus)
-    wanted = sources(config)
+    wanted = origins(config)
     output.mkdir(parents=True, exist_ok=True)
-    clear(output, [source.file for source in wanted])
-    archives = [place(source, output, config) for source in wanted]
+    clear(output, [origin.file for origin in wanted])
+    archives = [place(origin, output, config) for origin in wanted]
     write_corpus(str(output), archives)
     for archive in archives:
         command.say(f"{output / archive.file}: {archive.bytes:,} bytes, SHA-256 {archive.sha256}")

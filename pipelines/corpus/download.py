@@ -15,6 +15,7 @@ import requests
 
 from base.command import progress_bar
 from base.errors import DataError
+from stores.lineage import ArchiveRole
 
 ADDRESS_BASE: Final = "http://download.tensorflow.org/data/"
 PART_SUFFIX: Final = ".part"
@@ -26,8 +27,8 @@ _PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 _BLOCK_BYTES = 1 << 20
 _PACKET_BYTES = 1 << 16  # what is lost of the last packet when a connection breaks
 _OTHER_WAYS = (
-    "run the command again, or set corpus.source in params.yaml to synthetic or to a local .tar.gz "
-    "(for the test archive, corpus.test_source to null or to a local .tar.gz)"
+    "run the command again, or set corpus.sources in params.yaml to [synthetic] or to local archives "
+    "(the test archive may be left out)"
 )
 
 
@@ -40,12 +41,14 @@ class Release:
         bytes: its size.
         sha256: its SHA-256 in hexadecimal digits.
         license: the license of its content.
+        role: what it is for.
     """
 
     file: str
     bytes: int
     sha256: str
     license: str
+    role: ArchiveRole = "main"
 
 
 def fetch(release: Release, folder: Path, base: str = ADDRESS_BASE, first_pause_s: float = _FIRST_PAUSE_S) -> Path:

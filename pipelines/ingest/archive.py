@@ -1,4 +1,4 @@
-"""Streams the files of an archive, without unpacking it to disk, and finds damage to its last byte."""
+"""Streams the files of a tar archive, without unpacking it to disk, and finds damage to its last byte."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final, TypeAlias
 from isal import igzip_threaded, isal_zlib
 
 from base.errors import DataError
-from pipelines.archives import GZIP_MAGIC, is_compressed
+from pipelines.archives import GZIP_MAGIC, format_of
 from pipelines.ingest.tar import Member as Member
 from pipelines.ingest.tar import read_tar
 
@@ -76,7 +76,7 @@ def read_members(
     are checked; Python's `tarfile` alone passes over a flipped bit and over an archive cut in half.
 
     Args:
-        file: the archive, open at its beginning.
+        file: a tar archive, open at its beginning.
         name: its file name, which ends in .tar where it is not compressed.
         sha256: the hash that it must have (hex), or None if unknown.
         on_progress: called now and then with the bytes of the file read so far.
@@ -121,14 +121,18 @@ def read_part(
 def _check_format(file: BinaryIO, name: str) -> None:
     begin = file.read(len(GZIP_MAGIC))
     file.seek(0)
-    if is_compressed(name) and begin != GZIP_MAGIC:
+    if _is_gzip(name) and begin != GZIP_MAGIC:
         raise DataError(f"{name} is not a gzip file: it begins with {begin!r}; give a .tar.gz archive")
-    if not is_compressed(name) and begin == GZIP_MAGIC:
+    if not _is_gzip(name) and begin == GZIP_MAGIC:
         raise DataError(f"{name} is a gzip file, expected an uncompressed archive; name it .tar.gz")
 
 
+def _is_gzip(name: str) -> bool:
+    return format_of(name) == "tar.gz"
+
+
 def _unpacked(source: _Source, name: str) -> io.BufferedReader:
-    if not is_compressed(name):
+    if not _is_gzip(name):
         return io.BufferedReader(source, _CHUNK_BYTES)
     threaded = igzip_threaded.open(source, "rb", threads=1)  # type: ignore[no-untyped-call]
     return io.BufferedReader(threaded.detach(), _CHUNK_BYTES)

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from base.types import STRICT, Fraction, Name, Seed
+from base.types import STRICT, Fraction, Seed
+from features.audio import Second
 
 Decibels = Annotated[float, Field(ge=-100, le=0)]
 
@@ -28,9 +29,10 @@ class Silence:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Ingest:
-    """Archive to clips: layout, number of shards, silence, and the share of damaged clips at which the stage fails."""
+    """Archives to clips: which second of longer recordings is kept, number of shards, silence, and the share of damaged
+    clips at which the stage fails."""
 
-    layout: Name
+    second: Second
     shards: Annotated[int, Field(ge=1, le=4096)]
     silence: Silence
     max_reject_fraction: Fraction

@@ -1,11 +1,11 @@
 """The stage `ingest`: streams the raw archives into a store of one-second clips, with a catalog and the rejects.
 
 Parts of archives → scatter to one intermediate file per shard → group by shard → seal each shard → the finished store.
+Where several archives have clips of their own, equal audio of two of them is looked for between grouping and sealing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from pipelines.engine.transforms import Commit, ShardMap
 from pipelines.engine.work import Work, begin_store, finish, is_committed
 from pipelines.ingest.config import Ingest
 from pipelines.ingest.parts import divide
-from pipelines.ingest.scatter import Scatter, Scattered, scattered_bytes
+from pipelines.ingest.same_audio import FindSameAudio
+from pipelines.ingest.scatter import Scatter, scattered_bytes, to_each_shard
 from pipelines.ingest.seal import CLIPS_STORE, Seal, Sealed, part_path
 from stores import tables
 from stores.catalog import CATALOG_SCHEMA, REJECTS_SCHEMA
@@ -44,10 +45,11 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
         DataError: an archive is missing, damaged or empty, or too many of its files can't be used.
     """
     engine = runner.prepare(beam_options)
-    layouts.find(config.layout)
     archives = read_corpus(raw)
+    for archive in archives:
+        layouts.of(archive)
     manifest = _manifest(archives, config)
-    parts = divide(archives, raw, config.layout)
+    parts = divide(archives, raw)
     work = begin_store(output, {"manifest": manifest.to_json(), "parts": [part.start for part in parts]})
     total_bytes = sum(part.bytes for part in parts)
 
@@ -55,13 +57,14 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
         scattered = sum(scattered_bytes(work, part) for part in parts)
         return scattered + total_bytes * work.reports(Seal.name) // config.shards, 2 * total_bytes
 
-    seal = Seal(config, len(parts))
+    seal = Seal(config, archives, len(parts))
 
     def build(pipeline: beam.Pipeline) -> None:
+        scattered = pipeline | "Parts" >> beam.Create(parts) | ShardMap(work, Scatter(raw, config, seal))
+        if sum(archive.role == "main" for archive in archives) > 1:
+            scattered = scattered | FindSameAudio(work, config, archives, len(parts))
         _ = (
-            pipeline
-            | "Parts" >> beam.Create(parts)
-            | ShardMap(work, Scatter(raw, config, seal))
+            scattered
             | "To each shard" >> beam.FlatMap(to_each_shard, config.shards)
             | "Group by shard" >> beam.GroupByKey()
             | ShardMap(work, seal)
@@ -71,11 +74,6 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
     if not is_committed(work):
         engine.run(build, progress, "B", "ingest")
     finish(work)
-
-
-def to_each_shard(part: Scattered, shards: int) -> Iterator[tuple[int, Scattered]]:
-    """A part that was dealt out, for each shard."""
-    return ((shard, part) for shard in range(shards))
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def check_rejects(sealed: list[Sealed], max_fraction: float, table: str) -> None
 
 def _manifest(archives: tuple[Archive, ...], config: Ingest) -> Manifest:
     parameters: dict[str, Any] = {
-        "layout": config.layout,
+        "second": config.second,
         "shards": config.shards,
         "silence": {"hop_ms": config.silence.hop_ms, "gain_db": list(config.silence.gain_db)},
         "seed": config.seed,

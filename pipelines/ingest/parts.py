@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from base import files
 from base.command import progress_bar
 from base.errors import DataError
 from pipelines import layouts
-from pipelines.archives import is_compressed
+from pipelines.archives import format_of
 from pipelines.ingest.archive import OnProgress, read_members, read_part
 from pipelines.ingest.tar import Member
-from pipelines.layouts import Utterance
+from pipelines.ingest.zip import read_zip
+from pipelines.layouts import Background, ClipList, Utterance
 from stores.lineage import Archive
 
 PART_BYTES: Final = 1 << 28
@@ -21,11 +24,12 @@ MOST_PARTS: Final = 256
 """For each shard, a file of each part is open at the same time."""
 
 _NAMES_IN_ERRORS: Final = 3
+_NAMES_TO_LOOK_AT: Final = 1000
 
 
 @dataclass(frozen=True)
 class Part:
-    """The members of an archive that begin in a range of its bytes; an archive that is compressed has one part.
+    """The members of an archive that begin in a range of its bytes; only an uncompressed tar has several parts.
 
     Attributes:
         index: its place among the parts of all archives, in their order; a clip found twice is taken from the first.
@@ -45,7 +49,7 @@ class Part:
         return (self.archive.bytes if self.stop is None else self.stop) - self.start
 
 
-def divide(archives: Iterable[Archive], raw: str, layout: str) -> list[Part]:
+def divide(archives: Iterable[Archive], raw: str) -> list[Part]:
     """The parts of some archives, in order, with the clips in the order of the archives.
 
     A large archive that is not compressed is read once here, since its SHA-256 is that of all its bytes: workers get
@@ -54,25 +58,24 @@ def divide(archives: Iterable[Archive], raw: str, layout: str) -> list[Part]:
     Args:
         archives: what to divide.
         raw: their folder.
-        layout: name of their layout.
 
     Raises:
         DataError: an archive that is read here is damaged, another than expected, or has no clip.
     """
-    ranges = [(archive, *each) for archive in archives for each in _ranges(archive, raw, layout)]
+    ranges = [(archive, *each) for archive in archives for each in _ranges(archive, raw)]
     return [Part(index, *each) for index, each in enumerate(ranges)]
 
 
-def _ranges(archive: Archive, raw: str, layout: str) -> Iterator[tuple[int, int | None]]:
+def _ranges(archive: Archive, raw: str) -> Iterator[tuple[int, int | None]]:
     least = max(PART_BYTES, -(-archive.bytes // MOST_PARTS))
     start = 0
-    if not is_compressed(archive.file) and archive.bytes > least:
+    if format_of(archive.file) == "tar" and archive.bytes > least:
         with progress_bar(archive.bytes, "B", f"ingest: checking {archive.file}") as bar:
 
             def advance(count: int) -> None:
                 bar.update(count - bar.n)
 
-            for member in read(Part(0, archive), raw, layout, advance):
+            for member in read(Part(0, archive), raw, advance):
                 if member.start - start >= least:
                     yield start, member.start
                     start = member.start
@@ -80,41 +83,55 @@ def _ranges(archive: Archive, raw: str, layout: str) -> Iterator[tuple[int, int 
     yield start, None
 
 
-def read(part: Part, raw: str, layout: str, on_progress: OnProgress) -> Generator[Member, None, None]:
+def read(part: Part, raw: str, on_progress: OnProgress) -> Generator[Member, None, None]:
     """Stream the files of a part; a part that is all of its archive is also checked as a whole.
 
     Args:
         part: what to read.
         raw: folder of the archive.
-        layout: name of its layout.
         on_progress: called now and then with the bytes of the part read so far.
 
     Yields:
         The members in the archive's order, without folders.
 
     Raises:
-        DataError: the part is damaged; or it is all of the archive, which is another than expected or has no clip.
+        DataError: the part is damaged; or it is all of the archive, which is another than expected or has nothing that
+            its layout knows.
     """
     archive = part.archive
-    with files.open_for_reading(files.join(raw, archive.file)) as file:
-        if part.start == 0 and part.stop is None:
-            yield from _with_clips(read_members(file, archive.file, archive.sha256, on_progress), archive.file, layout)
-        else:
+    with _open(files.join(raw, archive.file)) as file:
+        if part.start or part.stop is not None:
             yield from read_part(file, archive.file, part.start, part.stop, on_progress)
+            return
+        read_all = read_zip if format_of(archive.file) == "zip" else read_members
+        yield from _with_clips(read_all(file, archive.file, archive.sha256, on_progress), archive)
 
 
-def _with_clips(members: Iterable[Member], file: str, layout: str) -> Iterator[Member]:
-    """The same members; at their end it is an error if none was a clip."""
-    role = layouts.find(layout).role
-    has_clip, first_names = False, list[str]()
+@contextmanager
+def _open(path: str) -> Iterator[BinaryIO]:
+    if format_of(path) != "zip":
+        with files.open_for_reading(path) as file:
+            yield file
+        return
+    with files.open_for_seeking(path) as file, io.BufferedReader(cast("io.RawIOBase", file)) as buffered:
+        yield cast("BinaryIO", buffered)
+
+
+def _with_clips(members: Iterable[Member], archive: Archive) -> Iterator[Member]:
+    """The same members; at their end it is an error if none was what the archive is for."""
+    layout = layouts.of(archive)
+    wanted = (Background if layout.holds_noise else Utterance, *((ClipList,) if archive.corpus else ()))
+    found, names = False, list[str]()
     for member in members:
-        has_clip = has_clip or (member.data is not None and isinstance(role(member.name), Utterance))
-        if len(first_names) < _NAMES_IN_ERRORS:
-            first_names.append(member.name)
+        found = found or (member.data is not None and isinstance(layout.role(member.name), wanted))
+        if not found and len(names) < _NAMES_TO_LOOK_AT:
+            names.append(member.name)
         yield member
-    if not has_clip:
+    if not found:
+        looks = layouts.recognize(names, archive.role == "noise")
         raise DataError(
-            f"{file} has no clip named {layouts.find(layout).expected}; "
-            f"it begins with: {', '.join(first_names) or 'nothing'}; "
-            f"ingest.layout is {layout}, the layouts are {', '.join(layouts.names())}"
+            f"{archive.file} has no clip named {layout.expected}; "
+            f"it begins with: {', '.join(names[:_NAMES_IN_ERRORS]) or 'nothing'}"
+            f"{f', and looks like the layout {looks}' if looks else ''}; its layout in corpus.sources is "
+            f"{archive.layout}, the layouts are {', '.join(layouts.names())}"
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, TypeAlias
 
 from base import files
 from base.errors import DataError
-from features.audio import AudioError, decode_wav
+from features.audio import AudioError, decode
 from features.views import CLIP_SAMPLES
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
@@ -19,8 +20,23 @@ from pipelines.ingest.config import Ingest
 from pipelines.ingest.parts import Part, read
 from pipelines.ingest.silence import cut
 from pipelines.ingest.tar import Member
-from pipelines.layouts import Background, Layout, Other, SplitList, Utterance, normalized
+from pipelines.layouts import Background, ClipList, Layout, Listed, Other, Utterance, normalized
 from stores.writing import shard_index
+
+Entry: TypeAlias = tuple[dict[str, Any], bytes]
+"""Header and data of an entry of a spill."""
+
+LISTED: Final = "listed"
+LISTED_RECORDING: Final = "listed recording"
+"""Kind of the entries that every shard needs, since a recording's clips are in all of them."""
+
+_LEFT_OUT: Final = {
+    "human_voice": "the corpus has it as speech or singing, which is no background",
+    "not_valid": "the corpus itself has it as not valid",
+    "other_channel": "another microphone of a scene of which one is taken",
+    "unexpected_name": "expected {expected}",
+}
+"""Reasons of layouts, and what they mean."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +46,12 @@ class Scattered:
     Attributes:
         index: its place among the parts of all archives.
         file: file name of the archive.
-        listed_splits: whether this part lists splits; the lists count for all of the archive.
+        has_list: whether this part has a list of clips; it counts for all archives of the corpus.
     """
 
     index: int
     file: str
-    listed_splits: bool
+    has_list: bool
 
 
 class Scatter(Step[Part, Scattered]):
@@ -49,7 +65,7 @@ class Scatter(Step[Part, Scattered]):
 
         Args:
             raw: folder of the archives.
-            config: number of shards, layout, silence, seed.
+            config: number of shards, silence, seed.
             next_step: what turns the spills of a shard into the shard.
         """
         self._raw, self._config, self._next_step = raw, config, next_step
@@ -69,21 +85,27 @@ class Scatter(Step[Part, Scattered]):
         """Write the spills.
 
         Raises:
-            DataError: the archive is damaged, or has no clip.
+            DataError: the archive or a list in it is damaged, or it has no clip.
         """
-        config, layout = self._config, layouts.find(self._config.layout)
+        config, layout = self._config, layouts.of(item.archive)
         progress = progress_path(work, item.index)
-        listed, order = False, 0
+        has_list, order = False, 0
         with ExitStack() as stack:
-            members = read(item, self._raw, config.layout, lambda count: files.write_text(progress, str(count)))
+            members = read(item, self._raw, lambda count: files.write_text(progress, str(count)))
             stack.enter_context(closing(members))
             spills = _open_spills(stack, work, item.index, config.shards)
             for member in members:
                 for header, data in _entries(member, layout, config):
                     header["order"] = order = order + 1
-                    spill.append(spills[shard_index(header["id"], config.shards)], header, data)
-                    listed |= header["kind"] == "listed"
-        return Scattered(item.index, item.archive.file, listed)
+                    for each in spills if header["kind"] == LISTED_RECORDING else [_spill_of(header, spills)]:
+                        spill.append(each, header, data)
+                    has_list |= header["kind"] in (LISTED, LISTED_RECORDING)
+        return Scattered(item.index, item.archive.file, has_list)
+
+
+def to_each_shard(part: Scattered, shards: int) -> Iterator[tuple[int, Scattered]]:
+    """A part that was dealt out, for each shard."""
+    return ((shard, part) for shard in range(shards))
 
 
 def progress_path(work: Work, index: int) -> str:
@@ -110,38 +132,58 @@ def _open_spills(stack: ExitStack, work: Work, part: int, shards: int) -> list[B
     return [stack.enter_context(files.published(path, concurrent=True)) for path in paths]
 
 
-def _entries(member: Member, layout: Layout, config: Ingest) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The intermediate entries of one file of the archive."""
+def _spill_of(header: dict[str, Any], spills: list[BinaryIO]) -> BinaryIO:
+    return spills[shard_index(header["id"], len(spills))]
+
+
+def _entries(member: Member, layout: Layout, config: Ingest) -> Iterator[Entry]:
+    """The intermediate entries of one file of the archive.
+
+    Raises:
+        DataError: it is a list that can't be read.
+    """
     match layout.role(member.name):
-        case Other("unexpected_name"):
-            yield _reject(member, "unexpected_name", f"expected {layout.expected}")
-        case Other():
+        case Other("document"):
             pass
+        case Other(reason):
+            yield _reject(member, reason, _LEFT_OUT[reason].format(expected=layout.expected))
+        case ClipList():
+            yield from _list_entries(member, layout)
+        case _ if member.fault:
+            yield _reject(member, "damaged", member.fault)
         case _ if member.data is None:
             yield _reject(member, "not_a_file", "it is a link or a device, expected a regular file")
         case Utterance() as utterance:
-            yield {"kind": "utterance", **vars(utterance)}, member.data
+            path = {"path": normalized(member.name)} if layout.corpus else {}
+            yield {"kind": "utterance", **vars(utterance), **path}, member.data
         case Background(recording):
             yield from _silence_entries(recording, member, member.data, config)
-        case SplitList(split):
-            for listed in layout.listed_ids(member.data.decode("utf-8-sig", "replace")):
-                yield {"kind": "listed", "id": listed, "split": split}, b""
 
 
-def _reject(member: Member, reason: str, detail: str) -> tuple[dict[str, Any], bytes]:
+def _reject(member: Member, reason: str, detail: str) -> Entry:
     return {"kind": "reject", "id": normalized(member.name), "reason": reason, "detail": detail}, b""
 
 
-def _silence_entries(
-    recording: str, member: Member, data: bytes, config: Ingest
-) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _list_entries(member: Member, layout: Layout) -> Iterator[Entry]:
+    if member.data is None:
+        raise DataError(f"{member.name} lists clips and can't be read: {member.fault or 'it is no regular file'}")
     try:
-        decoded = decode_wav(data)
+        for each in layout.listed(member.name, member.data.decode("utf-8-sig", "replace")):
+            kind = LISTED if isinstance(each, Listed) else LISTED_RECORDING
+            yield {"kind": kind, **{key: value for key, value in vars(each).items() if value is not None}}, b""
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{member.name} is not the list that the layout expects ({error}): correct it") from error
+
+
+def _silence_entries(recording: str, member: Member, data: bytes, config: Ingest) -> Iterator[Entry]:
+    try:
+        decoded = decode(data)
     except AudioError as error:
         yield _reject(member, error.reason, str(error))
         return
     if decoded.samples.size < CLIP_SAMPLES:
         yield _reject(member, "too_short", f"{decoded.samples.size} samples, a silence clip has {CLIP_SAMPLES}")
+    yield {"kind": "recording", "id": recording, "path": normalized(member.name)}, b""
     for clip in cut(recording, decoded.samples, config.silence, config.seed):
         header = {name: value for name, value in vars(clip).items() if name != "samples"}
         yield {"kind": "silence", "rate": decoded.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 
 from base import files
 from features import clip_id
-from features.audio import AudioError, Samples, clipped_samples, decode_wav, pad_or_trim, peak_and_rms
+from features.audio import AudioError, Samples, Second, decode, first_sample, pad_or_trim
 from features.labels import SILENCE_CLASS
+from features.quality import measure
 from features.splits import SplitName
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
 from pipelines.ingest import spill
 from pipelines.ingest.config import Ingest
 from pipelines.ingest.scatter import Scattered
-from pipelines.layouts import Layout
 from stores.catalog import CATALOG_SCHEMA, HARMLESS_REASONS, REJECTS_SCHEMA
+from stores.lineage import Archive
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD
-from stores.tables import from_rows, write_table
+from stores.tables import from_rows, read_table, write_table
 from stores.writing import digest, open_shard
 
 CLIPS_STORE: Final = "clips"
 CLIPS_SPLIT: Final = "unsplit"
-
-Listed: TypeAlias = dict[str, dict[str, SplitName]]
-"""File name of an archive that has lists → id → split."""
+NOT_LISTED: Final = ("not_listed", "no list of the corpus names it")
+"""Reason and detail."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,57 @@ class Sealed:
     reject_example: str
 
 
-class _Source(NamedTuple):
-    """An entry of a spill that is to become a clip."""
+@dataclass(frozen=True)
+class Lists:
+    """What the lists of a corpus say, in whichever of its archives they are.
+
+    Attributes:
+        clips: id → header of the entry.
+        recordings: name → the reason to leave it out, or None.
+    """
+
+    clips: dict[str, dict[str, Any]] = field(default_factory=dict)
+    recordings: dict[str, str | None] = field(default_factory=dict)
+
+
+class Source(NamedTuple):
+    """An entry of a spill that is to become a clip.
+
+    Attributes:
+        header: of the entry.
+        archive: the archive.
+        part: number of the part of it.
+        file, offset: where the data are.
+    """
 
     header: dict[str, Any]
-    archive: Scattered
+    archive: Archive
+    part: int
     file: BinaryIO
     offset: int
 
     @property
+    def id(self) -> str:
+        """The id of the clip."""
+        return str(self.header["id"])
+
+    @property
     def order(self) -> tuple[bytes, int, int]:
         """Clips are sorted by the digest of their id; of two with one id the archive's first comes first."""
-        return digest(self.header["id"]), self.archive.index, self.header["order"]
+        return digest(self.id), self.part, self.header["order"]
+
+    @property
+    def path(self) -> str:
+        """The file in the archive."""
+        return str(self.header.get("path", f"{self.id}.wav"))
+
+
+class Facts(NamedTuple):
+    """What path and lists say of a clip."""
+
+    word: str
+    speaker: str | None
+    split: SplitName | None
 
 
 class _Rejected(ValueError):
@@ -73,9 +112,22 @@ class _Rejected(ValueError):
         self.reason = reason
 
 
-class _Clip(NamedTuple):
+class Clip(NamedTuple):
+    """The audio of a clip.
+
+    Attributes:
+        samples: int16, (16000,).
+        length: real samples before padding.
+        start: first sample in the recording that it was cut from, at 16 kHz.
+        recording_samples: length of that recording.
+        rate_hz: sample rate of the file.
+        sha256: SHA-256 (hex) of the samples.
+    """
+
     samples: Samples
     length: int
+    start: int
+    recording_samples: int
     rate_hz: int
     sha256: str
 
@@ -90,8 +142,16 @@ class Seal(Step[tuple[int, Any], Sealed]):
     name = "seal"
     report = Sealed
 
-    def __init__(self, config: Ingest, archives: int) -> None:
-        self._config, self._archives = config, archives
+    def __init__(self, config: Ingest, archives: Iterable[Archive], parts: int) -> None:
+        """Set up the step.
+
+        Args:
+            config: number of shards.
+            archives: all of them.
+            parts: of all archives.
+        """
+        self._config, self._parts = config, parts
+        self._archives = {archive.file: archive for archive in archives}
 
     def index(self, item: tuple[int, Any]) -> int:
         return item[0]
@@ -105,18 +165,18 @@ class Seal(Step[tuple[int, Any], Sealed]):
         Raises:
             DataError: a spill is damaged.
         """
-        index, archives = item[0], sorted(item[1], key=lambda each: each.index)
-        if len(archives) < self._archives:
+        index, parts = item
+        if len(parts) < self._parts:
             return None
-        layout, shards = layouts.find(self._config.layout), self._config.shards
         rows: list[dict[str, Any]] = []
         rejects: list[dict[str, Any]] = []
         with ExitStack() as stack:
-            sources, listed = _read_index(stack, index, archives, work, rejects)
-            writer = stack.enter_context(open_shard(work.staged, CLIPS_STORE, CLIPS_SPLIT, index, shards))
-            for source, clip in _usable_clips(sources, rejects):
-                writer.write(_encode(source, clip))
-                rows.append(_row(source, clip, _split_of(source, listed, layout), index, len(rows)))
+            spills = Spills(stack, index, parts, self._archives, work)
+            rejects += spills.rejects
+            writer = stack.enter_context(open_shard(work.staged, CLIPS_STORE, CLIPS_SPLIT, index, self._config.shards))
+            for source, facts, clip in usable_clips(spills, rejects, read_same_audio(work, index), self._config.second):
+                writer.write(_encode(source, facts, clip))
+                rows.append(_row(source, facts, clip, index, len(rows)))
         write_table(part_path(work, "catalog", index), from_rows(rows, CATALOG_SCHEMA))
         write_table(part_path(work, "rejects", index), from_rows(rejects, REJECTS_SCHEMA))
         bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
@@ -126,8 +186,8 @@ class Seal(Step[tuple[int, Any], Sealed]):
 
     def clean(self, item: tuple[int, Any], work: Work) -> None:
         """Delete the spills of a finished shard, so that audio is on disk only once."""
-        for archive in item[1]:
-            files.remove(work.path(spill.name(archive.index, item[0])))
+        for part in item[1]:
+            files.remove(work.path(spill.name(part.index, item[0])))
 
 
 def part_path(work: Work, table: str, index: int) -> str:
@@ -135,108 +195,184 @@ def part_path(work: Work, table: str, index: int) -> str:
     return work.path(f"{table}-{index:05d}.parquet")
 
 
-def _read_index(
-    stack: ExitStack, index: int, archives: list[Scattered], work: Work, rejects: list[dict[str, Any]]
-) -> tuple[list[_Source], Listed]:
-    """The clips of a shard in their final order, and the splits that the archives' lists give them."""
-    sources: list[_Source] = []
-    listed: Listed = {archive.file: {} for archive in archives if archive.listed_splits}
-    for archive in archives:
-        file = stack.enter_context(files.open_for_seeking(work.path(spill.name(archive.index, index))))
-        for header, offset in spill.index(file):
-            match header["kind"]:
-                case "listed":
-                    listed[archive.file][header["id"]] = header["split"]
-                case "reject":
-                    rejects.append(_reject(header["id"], header["reason"], header["detail"], archive))
-                case _:
-                    sources.append(_Source(header, archive, file, offset))
-    return sorted(sources, key=lambda source: source.order), listed
+def read_same_audio(work: Work, index: int) -> dict[str, str]:
+    """Of a shard: id of a clip whose audio an archive before has under another name → what is kept instead."""
+    path = part_path(work, "same_audio", index)
+    return {row["id"]: row["kept"] for row in read_table(path).to_pylist()} if files.is_file(path) else {}
 
 
-def _usable_clips(sources: list[_Source], rejects: list[dict[str, Any]]) -> Iterator[tuple[_Source, _Clip]]:
-    kept: tuple[str, _Clip] | None = None
-    for source in sources:
-        name = source.header["id"]
+class Spills:
+    """The intermediate files of a shard, of all parts of all archives.
+
+    Attributes:
+        sources: the clips in their final order.
+        lists: what the lists say, by archive or corpus.
+        rejects: what can't be used before anything is decoded.
+    """
+
+    def __init__(
+        self, stack: ExitStack, index: int, parts: Iterable[Scattered], archives: Mapping[str, Archive], work: Work
+    ) -> None:
+        """Open the files until the stack ends, and read their headers."""
+        self.rejects: list[dict[str, Any]] = []
+        self.lists: dict[str, Lists] = {archives[part.file].corpus: Lists() for part in parts if part.has_list}
+        self._with_list = {part.file for part in parts if part.has_list}
+        found, recordings = list[Source](), list[Source]()
+        for part in sorted(parts, key=lambda each: each.index):
+            archive = archives[part.file]
+            file = stack.enter_context(files.open_for_seeking(work.path(spill.name(part.index, index))))
+            for header, offset in spill.index(file):
+                match header["kind"]:
+                    case "listed":
+                        self.lists[archive.corpus].clips[header["id"]] = header
+                    case "listed recording":
+                        self.lists[archive.corpus].recordings[header["recording"]] = header.get("reject")
+                    case "reject":
+                        self.rejects.append(_reject(header["id"], header["reason"], header["detail"], archive))
+                    case "recording":
+                        recordings.append(Source(header, archive, part.index, file, offset))
+                    case _:
+                        found.append(Source(header, archive, part.index, file, offset))
+        self._leave_out(recordings)
+        self.sources = [each for each in sorted(found, key=lambda each: each.order) if self._is_wanted(each)]
+
+    def _leave_out(self, recordings: list[Source]) -> None:
+        """Reject recordings once each, whatever number of clips they would give."""
+        for source in recordings:
+            if reason := self._fault(source.id, source.archive):
+                detail = "a list of the corpus says so" if reason != NOT_LISTED[0] else NOT_LISTED[1]
+                self.rejects.append(_reject(source.path, reason, detail, source.archive))
+
+    def _is_wanted(self, source: Source) -> bool:
+        return source.header["kind"] != "silence" or not self._fault(source.header["recording"], source.archive)
+
+    def _fault(self, recording: str, archive: Archive) -> str | None:
+        """Why a recording is left out, or None."""
+        lists = self.lists.get(archive.corpus, Lists())
+        layout = layouts.of(archive)
+        if layout.holds_noise and layout.needs_list and recording not in lists.recordings:
+            return NOT_LISTED[0]
+        return lists.recordings.get(recording)
+
+    def facts(self, source: Source) -> Facts:
+        """What path and lists say of a clip: the official split is that of the lists where there are any.
+
+        Raises:
+            _Rejected: it can't be used without a list that names it, or a list says that it is not to be used.
+        """
+        header = source.header
+        if header["kind"] == "silence":
+            return Facts(SILENCE_CLASS, None, None)
+        word, speaker = header["word"], header["speaker"] or None
+        if clip_id.parse(source.id).ready:
+            return Facts(word, speaker, "test")
+        listed = self._listed(source)
+        if reason := listed.get("reject"):
+            raise _Rejected(reason, "a list of the corpus says so")
+        word = listed.get("word", word)
+        if not word:
+            raise _Rejected("no_word", "neither its path nor a list says the word")
+        return Facts(word, listed.get("speaker", speaker), listed.get("split"))
+
+    def _listed(self, source: Source) -> Mapping[str, Any]:
+        """What is said of a clip elsewhere than in its path.
+
+        Archives of Speech Commands are one corpus: a list in one may name clips of another. What no list names is train
+        in an archive with lists, and goes by the official function in one without.
+        """
+        archive, lists = source.archive, self.lists.get(source.archive.corpus)
+        if lists and source.id in lists.clips:
+            return lists.clips[source.id]
+        if not archive.corpus and archive.file in self._with_list:
+            return {"split": "train"}
+        if archive.corpus and (lists or layouts.of(archive).needs_list):
+            raise _Rejected(*NOT_LISTED)
+        return {"split": layouts.of(archive).official_split(source.id)}
+
+
+def usable_clips(
+    spills: Spills, rejects: list[dict[str, Any]], same_audio: Mapping[str, str], second: Second
+) -> Iterator[tuple[Source, Facts, Clip]]:
+    """The clips of a shard that can be used, each id once, in their final order.
+
+    Args:
+        spills: of the shard.
+        rejects: takes the others.
+        same_audio: as `read_same_audio` gives it.
+        second: which second of a longer recording is kept.
+    """
+    kept: tuple[str, Clip] | None = None
+    for source in spills.sources:
         try:
-            clip = _decode(source)
-            if kept and kept[0] == name:
+            facts = spills.facts(source)
+            clip = _decode(source, second)
+            if kept and kept[0] == source.id:
                 same = clip.sha256 == kept[1].sha256
                 reason, audio = ("repeated", "the same") if same else ("id_taken", "other")
                 raise _Rejected(reason, f"a clip of this name stands in the archives before, with {audio} audio")
+            kept = source.id, clip
+            if source.id in same_audio:
+                raise _Rejected("same_audio", f"the same audio is kept as {same_audio[source.id]}")
         except _Rejected as error:
-            rejects.append(_reject(f"{name}.wav", error.reason, str(error), source.archive))
+            rejects.append(_reject(source.path, error.reason, str(error), source.archive))
             continue
-        kept = name, clip
-        yield source, clip
+        yield source, facts, clip
 
 
-def _decode(source: _Source) -> _Clip:
-    data = spill.read_data(source.file, source.offset)
-    if source.header["kind"] == "silence":
-        return _clip(np.frombuffer(data, "<i2"), source.header["rate"])
+def _decode(source: Source, second: Second) -> Clip:
+    header, data = source.header, spill.read_data(source.file, source.offset)
+    if header["kind"] == "silence":
+        samples = np.frombuffer(data, "<i2")
+        return _clip(samples, 0, header["start"], header["recording_samples"], header["rate"])
     try:
-        recording = decode_wav(data)
+        recording = decode(data)
     except AudioError as error:
         raise _Rejected(error.reason, str(error)) from error
-    return _clip(recording.samples, recording.source_rate_hz)
+    start = first_sample(recording.samples, second)
+    return _clip(recording.samples, start, start, recording.samples.size, recording.source_rate_hz)
 
 
-def _clip(samples: Samples, rate_hz: int) -> _Clip:
-    padded, length = pad_or_trim(samples)
+def _clip(samples: Samples, first: int, start: int, recording_samples: int, rate_hz: int) -> Clip:
+    padded, length = pad_or_trim(samples, first)
     sha256 = hashlib.sha256(np.ascontiguousarray(padded, "<i2").data).hexdigest()
-    return _Clip(padded, length, rate_hz, sha256)
+    return Clip(padded, length, start, recording_samples, rate_hz, sha256)
 
 
-def _encode(source: _Source, clip: _Clip) -> bytes:
-    header = source.header
+def _encode(source: Source, facts: Facts, clip: Clip) -> bytes:
     return CLIP_RECORD.encode(
         {
             "audio": clip.samples,
-            "id": header["id"],
+            "id": source.id,
             "length": clip.length,
-            "speaker": header.get("speaker", ""),
-            "word": header.get("word", SILENCE_CLASS),
+            "speaker": facts.speaker or "",
+            "word": facts.word,
         }
     )
 
 
-def _split_of(source: _Source, listed: Listed, layout: Layout) -> SplitName | None:
-    """The official split: of an archive's lists where it has them, else the layout's; what comes ready is test."""
-    name = source.header["id"]
-    if source.header["kind"] == "silence":
-        return None
-    if clip_id.parse(name).ready:
-        return "test"
-    if source.archive.file in listed:
-        return listed[source.archive.file].get(name, "train")
-    return layout.official_split(name)
-
-
-def _row(source: _Source, clip: _Clip, split: SplitName | None, shard: int, position: int) -> dict[str, Any]:
+def _row(source: Source, facts: Facts, clip: Clip, shard: int, position: int) -> dict[str, Any]:
     header = source.header
-    real = clip.samples[: clip.length]
-    peak, rms = peak_and_rms(real)
+    quality = measure(clip.samples[: clip.length], spoken=facts.word != SILENCE_CLASS)
     return {
-        "id": header["id"],
-        "word": header.get("word", SILENCE_CLASS),
-        "speaker": header.get("speaker") or None,
-        "split": split,
+        "id": source.id,
+        "word": facts.word,
+        "speaker": facts.speaker,
+        "split": facts.split,
         "length": clip.length,
         "rate": clip.rate_hz,
-        "peak": peak,
-        "rms": rms,
-        "clipped": clipped_samples(real),
+        **quality._asdict(),
         "audio_sha256": clip.sha256,
         "recording": header.get("recording"),
-        "start": header.get("start"),
-        "recording_samples": header.get("recording_samples"),
+        "start": clip.start,
+        "recording_samples": clip.recording_samples,
         "gain_db": header.get("gain_db"),
+        "parent": None,
+        "augmentation": None,
         "archive": source.archive.file,
         "shard": shard,
         "position": position,
     }
 
 
-def _reject(path: str, reason: str, detail: str, archive: Scattered) -> dict[str, Any]:
+def _reject(path: str, reason: str, detail: str, archive: Archive) -> dict[str, Any]:
     return {"path": path, "reason": reason, "detail": detail, "archive": archive.file}

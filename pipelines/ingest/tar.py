@@ -35,11 +35,13 @@ class Member:
         data: its content, or None.
         start: the byte of the unpacked archive at which reading has to begin to come upon this member as it is: its
             headers, or the first header before them that speaks of all later members.
+        fault: why there is no data where the file is damaged.
     """
 
     name: str
     data: bytes | None
     start: int = field(default=0, compare=False)
+    fault: str = ""
 
 
 class _Plain(NamedTuple):
@@ -95,14 +97,19 @@ def _next_header(stream: BinaryIO, padding: int, name: str) -> bytes:
 
 
 def _content(stream: BinaryIO, header: _Plain, name: str) -> bytes:
-    _check_size(header.name, header.size, name)
+    check_size(header.name, header.size, name)
     data = stream.read(header.size)
     if len(data) < header.size:
         raise DataError(f"{name} is cut short: {header.name} has {len(data)} of its {header.size} bytes; get it again")
     return data
 
 
-def _check_size(member: str, size: int, name: str) -> None:
+def check_size(member: str, size: int, name: str) -> None:
+    """Make sure that a file is not larger than any clip or recording.
+
+    Raises:
+        DataError: it is.
+    """
     if size > LARGEST_MEMBER_BYTES:
         raise DataError(f"{name}: member {member} has {size} bytes, more than {LARGEST_MEMBER_BYTES}")
 
@@ -183,7 +190,7 @@ def _explained(
         if info is None:
             raise tarfile.ReadError("empty header")
         if info.isreg():
-            _check_size(info.name, info.size, name)
+            check_size(info.name, info.size, name)
         file = archive.extractfile(info) if info.isreg() else None
         content = file.read() if file else None
         if archive.offset < group.bytes or (content is not None and len(content) != info.size):

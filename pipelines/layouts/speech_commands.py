@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from features import clip_id
 from features.labels import SILENCE_CLASS
 from features.splits import SplitName
-from pipelines.layouts import Background, Layout, Other, Role, SplitList, Utterance, normalized
+from pipelines.layouts import Background, ClipList, Layout, Listed, Other, Role, Utterance, normalized
 
 BACKGROUND_FOLDER: Final = "_background_noise_"
 LISTS: Final[dict[str, SplitName]] = {"validation_list.txt": "validation", "testing_list.txt": "test"}
@@ -24,16 +26,19 @@ _VALIDATION_PERCENT: Final = 10.0
 _TESTING_PERCENT: Final = 10.0
 
 
-class SpeechCommands:
+@dataclass(frozen=True)
+class SpeechCommands(Layout):
     """A folder for each word, a folder of noise recordings, and two lists."""
 
-    expected = "word/speaker_nohash_number.wav"
+    expected: ClassVar[str] = "word/speaker_nohash_number.wav"
+    corpus_name: ClassVar[str | None] = ""
+    signature: ClassVar[re.Pattern[str] | None] = re.compile(r"[^/.][^/]*/[^/@]+_nohash_\d+(\.wav)+")
 
     def role(self, path: str) -> Role:
         """What a file is; a leading "./" and the direction of slashes do not count."""
         path = normalized(path)
         if path in LISTS:
-            return SplitList(LISTS[path])
+            return ClipList()
         if match := _BACKGROUND.fullmatch(path):
             return Background(match["recording"])
         if match := _READY_SILENCE.fullmatch(path):
@@ -44,9 +49,11 @@ class SpeechCommands:
             return Utterance(clip_id.utterance(**match.groupdict()), match["word"], match["speaker"])
         return Other("unexpected_name" if path.lower().endswith(".wav") else "document")
 
-    def listed_ids(self, text: str) -> list[str]:
-        """The ids of the clips that a list names, one a line."""
-        return [normalized(line.strip()).removesuffix(".wav") for line in text.splitlines() if line.strip()]
+    def listed(self, path: str, text: str) -> Iterator[Listed]:
+        """The split of the clips that a list names, one a line."""
+        split = LISTS[normalized(path)]
+        lines = (line.strip() for line in text.splitlines())
+        return (Listed(normalized(line).removesuffix(".wav"), split) for line in lines if line)
 
     def official_split(self, clip_id: str) -> SplitName:
         """The split by the function published with the corpus."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from base.types import STRICT, Name, Seed
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
+from pipelines.select.condition import checked
 from stores.lineage import SampleSize, SplitRule
 
 
@@ -33,10 +34,12 @@ class Classes:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Select:
-    """Clips to task: classes, split, and how many unknown words and silences are sampled per split."""
+    """Clips to task: classes, the condition that spoken clips must meet, split, and how many unknown words and silences
+    are sampled per split."""
 
     task: Name
     tasks: dict[Name, Classes]
+    where: Annotated[str, Field(max_length=1000), AfterValidator(checked)] | None
     split: SplitRule
     unknown: SampleSize
     silence: SampleSize

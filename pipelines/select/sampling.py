@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import clip_id
-from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, class_names, class_of_word
+from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, UNLABELED, class_names, class_of_word
 from features.splits import SPLITS, SplitName, hash64, speaker_split
 from features.views import CLIP_SAMPLES
 from pipelines.select.config import Classes, Select
@@ -25,6 +25,8 @@ CATALOG_COLUMNS: Final = ("id", "word", "speaker", "split", "recording", "start"
 SILENCE_GAP_SAMPLES: Final = 1600
 """A tenth of a second lies unused between the stretches of a recording."""
 
+_NO_WORDS: Final = frozenset({SILENCE_CLASS, UNLABELED})
+"""What stands in the column of words and is not said."""
 _HIGHEST_RANK: Final = 2**63 - 1
 """Tables and Beam hold integers as 64 bits with a sign."""
 
@@ -56,7 +58,7 @@ class Group(NamedTuple):
 
 def task_classes(classes: Classes, corpus_words: Iterable[str]) -> tuple[str, ...]:
     """The names of a task's classes; a task of "all" words has the corpus's words in alphabetical order."""
-    words = sorted(set(corpus_words) - {SILENCE_CLASS}) if classes.words == "all" else classes.words
+    words = sorted(set(corpus_words) - _NO_WORDS) if classes.words == "all" else classes.words
     return class_names(words, classes.silence, classes.unknown)
 
 
@@ -84,17 +86,18 @@ def candidate(row: Row, select: Select) -> Candidate | None:
 
 def _class_of(word: str, classes: Classes) -> str | None:
     """The class of a word; of "all" words each is its own, whatever others the corpus has."""
-    words = {word} - {SILENCE_CLASS} if classes.words == "all" else classes.words
+    words = {word} - _NO_WORDS if classes.words == "all" else classes.words
     return class_of_word(word, class_names(words, classes.silence, classes.unknown))
 
 
 def _split_of(row: Row, select: Select) -> SplitName | None:
+    """The split; where the corpus has no official division, that of the speaker, or of the clip if none is known."""
     if row["recording"] is not None:
         return stretch_of(row["start"], row["recording_samples"], select.split.ratio, SILENCE_GAP_SAMPLES)
-    if row["speaker"] is None or select.split.method == "official":
-        official: SplitName | None = row["split"]
+    official: SplitName | None = row["split"]
+    if row["word"] == SILENCE_CLASS or (official is not None and select.split.method == "official"):
         return official
-    return speaker_split(row["speaker"], select.split.ratio, select.split.salt)
+    return speaker_split(row["speaker"] or row["id"], select.split.ratio, select.split.salt)
 
 
 def is_from_right_archive(class_name: str, split: str, ready: bool, test_archive: bool) -> bool:

@@ -7,7 +7,7 @@ one table with a row group for each shard.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ from features.splits import SPLITS
 from pipelines.engine import runner
 from pipelines.engine.transforms import Commit, ShardMap
 from pipelines.engine.work import Step, Work, begin_file, finish, is_committed
+from pipelines.select.condition import columns_of, meets
 from pipelines.select.config import Select
 from pipelines.select.sampling import (
     CATALOG_COLUMNS,
@@ -74,6 +75,7 @@ class Found:
         test_archive: whether it has a clip of an official test archive.
         official: whether it has a clip with an official split.
         counts: its candidates.
+        left_out: the clips that were none for the condition alone.
     """
 
     index: int
@@ -81,6 +83,7 @@ class Found:
     test_archive: bool
     official: bool
     counts: tuple[Counted, ...]
+    left_out: tuple[Counted, ...]
 
 
 class FindCandidates(Step[int, Found]):
@@ -105,18 +108,41 @@ class FindCandidates(Step[int, Found]):
             DataError: the catalog is damaged.
         """
         with open_table(self._catalog) as file:
-            rows = file.read_row_group(item, columns=list(CATALOG_COLUMNS)).to_pylist()
-        found = [each for row in rows if (each := candidate(row, self._select)) is not None]
+            table = file.read_row_group(item, columns=sorted(columns_needed(self._select)))
+        rows, kept = table.to_pylist(), usable(table, self._select.where)
+        candidates = [candidate(row, self._select) for row in rows]
+        found = [each for each, keep in zip(candidates, kept, strict=True) if each is not None and keep]
+        left_out = [each for each, keep in zip(candidates, kept, strict=True) if each is not None and not keep]
         columns = list(zip(*found, strict=True)) or [()] * len(Candidate._fields)
         write_table(part_path(work, item), pa.table([list(each) for each in columns], schema=_CANDIDATES))
-        counts = Counter((each.split, each.class_name, each.ready) for each in found)
         return Found(
             item,
             tuple(sorted({row["word"] for row in rows})),
             any(row["recording"] is None and clip_id.parse(row["id"]).ready for row in rows),
             any(row["split"] is not None for row in rows),
-            tuple(Counted(*key, clips) for key, clips in sorted(counts.items())),
+            counted(found),
+            counted(left_out),
         )
+
+
+def columns_needed(select: Select) -> set[str]:
+    """The columns of the catalog that a selection reads."""
+    return {*CATALOG_COLUMNS, *(columns_of(select.where) if select.where else ())}
+
+
+def usable(rows: pa.Table, where: str | None) -> list[bool]:
+    """Which rows of the catalog meet the condition; silence need not."""
+    if where is None:
+        return [True] * len(rows)
+    silence = pc.equal(rows.column("word"), SILENCE_CLASS)
+    kept: list[bool] = pc.or_(silence, meets(where, rows)).to_pylist()
+    return kept
+
+
+def counted(candidates: Iterable[Candidate]) -> tuple[Counted, ...]:
+    """Candidates by kind."""
+    counts = Counter((each.split, each.class_name, each.ready) for each in candidates)
+    return tuple(Counted(*key, clips) for key, clips in sorted(counts.items()))
 
 
 def part_path(work: Work, index: int) -> str:
@@ -144,7 +170,8 @@ class MakeSelection:
         if self.select.split.method == "official" and not any(each.official for each in found):
             raise DataError("the corpus has no official split: set select.split.method to speaker in params.yaml")
         test_archive = any(each.test_archive for each in found)
-        counts = count(found, test_archive)
+        counts = count((each.counts for each in found), test_archive)
+        left_out = count((each.left_out for each in found), test_archive)
         sizes = sample_sizes(self.select, counts, words)
         kept = {group: min(size, counts[group]) for group, size in sizes.items()}
         chosen: dict[str, dict[str, int]] = {
@@ -161,6 +188,10 @@ class MakeSelection:
             seed=self.select.seed,
             counts=chosen,
             clips_manifest_sha256=self.clips_sha256,
+            where=self.select.where,
+            left_out={split: {name: left_out[split, name] for name in classes} for split in SPLITS}
+            if self.select.where
+            else {},
         )
         parts = [part_path(work, each.index) for each in found]
         thresholds = rank_thresholds(parts, sizes, test_archive)
@@ -168,10 +199,10 @@ class MakeSelection:
         write_row_groups(work.staged, tables, schema_of(task))
 
 
-def count(found: list[Found], test_archive: bool) -> Counter[tuple[str, str]]:
+def count(reports: Iterable[Iterable[Counted]], test_archive: bool) -> Counter[tuple[str, str]]:
     """Candidates of each (split, class), of those that come from the right archive."""
     counts: Counter[tuple[str, str]] = Counter()
-    for each in (counted for report in found for counted in report.counts):
+    for each in (of_kind for report in reports for of_kind in report):
         if is_from_right_archive(each.class_name, each.split, each.ready, test_archive):
             counts[each.split, each.class_name] += each.clips
     return counts
@@ -198,8 +229,8 @@ def check_splits(select: Select, chosen: Mapping[str, Mapping[str, int]]) -> Non
     """
     if empty := [split for split, counts in chosen.items() if not sum(counts.values())]:
         raise DataError(
-            f"task {select.task!r} leaves {', '.join(empty)} without a clip under split.method {select.split.method}: "
-            "take another task, ratio, salt or corpus"
+            f"task {select.task!r} leaves {', '.join(empty)} without a clip under split.method {select.split.method} "
+            f"and where {select.where or 'null'}: take another task, ratio, salt, condition or corpus"
         )
 
 
@@ -263,10 +294,17 @@ def select_clips(clips: str, output: str, config: Select, beam_options: tuple[st
         DataError: the clip store is not finished, the task names a word that the corpus lacks, or a split is empty.
     """
     engine = runner.prepare(beam_options, default_workers=1)
-    clips_sha256 = read_manifest(clips).sha256
+    manifest = read_manifest(clips)
+    if manifest.holds_copies:
+        raise DataError(f"{clips} holds copies of clips that `augment` made: select from the clips that it read")
+    clips_sha256 = manifest.sha256
     catalog = files.join(clips, CATALOG_FILE)
     with open_table(catalog) as file:
         groups = file.num_row_groups
+        if absent := columns_needed(config) - set(file.schema_arrow.names):
+            raise DataError(
+                f"{catalog} has no column {', '.join(sorted(absent))}: run `python -m pipelines.ingest` again"
+            )
     parameters = params.to_plain(config)
     work = begin_file(output, {"clips_manifest_sha256": clips_sha256, "parameters": parameters})
 
@@ -294,7 +332,10 @@ def select_clips(clips: str, output: str, config: Select, beam_options: tuple[st
 def main(clips: str, selection: str, beam_options: tuple[str, ...]) -> None:
     """Choose, label and split the clips of the store CLIPS into the table SELECTION. Further options are Beam's own."""
     select_clips(clips, selection, params.load("select", Select), beam_options)
-    for split, counts in read_task(selection).counts.items():
+    task = read_task(selection)
+    for split, counts in task.counts.items():
         command.say(f"{selection}: {split} {sum(counts.values())} clips in {len(counts)} classes")
+        if task.where:
+            command.say(f"{selection}: {split} {sum(task.left_out[split].values())} clips left out by select.where")
         for name in (name for name, clips_ in counts.items() if clips_ == 0):
             command.say(f"warning: class {name} has no clip in {split}")

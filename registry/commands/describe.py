@@ -32,6 +32,7 @@ def main(store: str, as_json: bool) -> None:
     _show_head(description)
     _show_record(description)
     _show_classes(description)
+    _show_quality(description)
     if description.statistics:
         _show_statistics(description)
     _show_lineage(description)
@@ -53,6 +54,9 @@ def _show_head(description: Description) -> None:
         for split, count in description.records.items()
     ]
     show_table(sizes, ("split", "records", "shards", "size"), "Splits")
+    made = [(split, kind, number) for split, kinds in description.copies.items() for kind, number in kinds.items()]
+    if made:
+        show_table(made, ("split", "kind", "copies"), "Copies among them, made by augmentation")
 
 
 def _show_record(description: Description) -> None:
@@ -73,6 +77,16 @@ def _show_classes(description: Description) -> None:
         show_table(rows, ("label", "class", *splits, "all"), "Classes by split")
     else:
         show_table([row[1:] for row in rows], ("word", *splits, "all"), "Words by official split")
+
+
+def _show_quality(description: Description) -> None:
+    rows = [
+        (split, each.clips, each.snr_tenth_db, each.snr_median_db, each.cut_start, each.cut_end, each.mostly_silent)
+        for split, each in description.quality.items()
+    ]
+    headers = ("split", "clips", "10 % below [dB]", "median [dB]", "cut at start", "cut at end", "mostly silent")
+    if rows:
+        show_table(rows, headers, "Signal-to-noise estimate of the spoken clips, and speech cut off")
 
 
 def _show_statistics(description: Description) -> None:

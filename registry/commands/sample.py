@@ -20,11 +20,20 @@ from registry.commands.output import json_option, show_json, show_table
 @click.option("--split", help="Only clips of this split.")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many clips.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed draws others.")
+@click.option("--copies", is_flag=True, help="With each clip its copies, side by side in one picture.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("samples"), show_default=True)
 @click.option("--clips", help="The store of clips, for the audio; by default the folder clips of the same data.")
 @json_option
 def main(
-    store: str, word: str, split: str | None, count: int, seed: int, output: Path, clips: str | None, as_json: bool
+    store: str,
+    word: str,
+    split: str | None,
+    count: int,
+    seed: int,
+    copies: bool,
+    output: Path,
+    clips: str | None,
+    as_json: bool,
 ) -> None:
     """Draw clips of a word from STORE and write a picture and a WAV of each."""
     opened = open_store(store)
@@ -37,8 +46,18 @@ def main(
         audio = sample.find_clips(opened)
         if audio is None:
             command.say(f"{store} holds no audio and its clips are not found: pictures only; name them with --clips")
-    written = [_write(sample.load(opened, audio, each), output) for each in sample.draw(found, count, seed)]
-    if len(written) < count:
+    families = sample.families(opened, found) if copies else {}
+    found = list(families) if copies else found
+    drawn = sample.draw(found, count, seed)
+    if copies:
+        written = [
+            _write(each, original, output)
+            for original in drawn
+            for each in sample.load_family(opened, audio, [original, *families[original]])
+        ]
+    else:
+        written = [_write(sample.load(opened, audio, each), each, output) for each in drawn]
+    if len(drawn) < count:
         command.say(f"{store} has {len(found)} such clips, {count} were asked for")
     if as_json:
         show_json(written)
@@ -46,10 +65,9 @@ def main(
         show_table([tuple(each.values()) for each in written], tuple(written[0]))
 
 
-def _write(drawn: sample.DrawnClip, folder: Path) -> dict[str, object]:
-    """Write the files of a clip; what is written."""
-    stem = drawn.found.id.replace("/", "_")
-    picture, audio = folder / f"{stem}.png", folder / f"{stem}.wav"
+def _write(drawn: sample.DrawnClip, pictured: sample.FoundClip, folder: Path) -> dict[str, object]:
+    """Write the files of a clip, its picture under the name of the clip that it shows first; what is written."""
+    picture, audio = folder / f"{_stem(pictured)}.png", folder / f"{_stem(drawn.found)}.wav"
     with files.published(str(picture)) as file:
         file.write(drawn.picture)
     if drawn.sound:
@@ -64,3 +82,7 @@ def _write(drawn: sample.DrawnClip, folder: Path) -> dict[str, object]:
         "picture": str(picture),
         "audio": str(audio) if drawn.sound else None,
     }
+
+
+def _stem(found: sample.FoundClip) -> str:
+    return found.id.replace("/", "_")

@@ -20,7 +20,7 @@ from readers.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS: Final = ("word", "label", "split", "length", "rms", "clipped")
+COLUMNS: Final = ("word", "label", "split", "length", "rms", "clipped", "parent")
 _DECIMALS_DB: Final = 1
 
 Floats = npt.NDArray[np.float64]
@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class SplitProfile:
     """One split of a store; spoken clips are all but those of background noise, which are quiet and full by design.
+
+    Copies that augmentation made differ by design: they count in the coefficients alone.
 
     Attributes:
         clips: clips of the split.
@@ -107,31 +109,35 @@ def profile(store: Store) -> Profile:
     if store.view is None:
         raise DataError(f"{store.path} is a store of clips: name a store of features, such as data/features/mfcc")
     catalog = store.catalog(COLUMNS)
-    splits = {name: _split_profile(_of_split(catalog, name), store, name) for name in store.splits}
+    splits = {name: _split_profile(_originals(catalog, store, name), store, name) for name in store.splits}
     return Profile(store.name, store.version, definition_hash(store.view), splits)
 
 
-def _of_split(catalog: pa.Table, split: str) -> Mapping[str, npt.NDArray[Any]]:
-    """The columns of one split's rows."""
+def _originals(catalog: pa.Table, store: Store, split: str) -> Mapping[str, npt.NDArray[Any]]:
+    """The columns of one split's rows that are no copies.
+
+    Raises:
+        DataError: the split has not as many rows as records.
+    """
     import pyarrow.compute as pc
 
     rows = catalog.filter(pc.equal(catalog["split"], split))
-    return {name: rows[name].to_numpy() for name in COLUMNS}
+    if len(rows) != store.counts[split]:
+        raise DataError(
+            f"{store.path}: the catalog has {len(rows)} clips of {split}, the manifest {store.counts[split]}; "
+            f"make the store again"
+        )
+    originals = rows.filter(pc.is_null(rows["parent"]))
+    return {name: originals[name].to_numpy() for name in COLUMNS}
 
 
 def _split_profile(rows: Mapping[str, npt.NDArray[Any]], store: Store, split: str) -> SplitProfile:
-    clips = len(rows["label"])
-    if clips != store.counts[split]:
-        raise DataError(
-            f"{store.path}: the catalog has {clips} clips of {split}, the manifest {store.counts[split]}; "
-            f"make the store again"
-        )
     spoken = rows["word"] != SILENCE_CLASS
     counts = np.bincount(rows["label"], minlength=len(store.classes))
     levels, level_clips = np.unique(loudness_dbfs(rows["rms"][spoken]).round(_DECIMALS_DB), return_counts=True)
     statistics: Statistics = store.statistics(split)
     return SplitProfile(
-        clips=clips,
+        clips=len(rows["label"]),
         classes=dict(zip(store.classes, counts.tolist(), strict=True)),
         spoken=int(spoken.sum()),
         padded=int((rows["length"][spoken] < CLIP_SAMPLES).sum()),

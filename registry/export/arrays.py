@@ -44,8 +44,7 @@ def _write_split(plan: ExportPlan, split: str, folder: Path, clips: ClipReader, 
     count, tensor = plan.clips[split], plan.store.tensor
     columns = _columns(plan, split, clips, count)
     with published_path(str(folder / f"{tensor}.npy")) as unfinished:
-        dtype = np.int16 if plan.has_audio else np.float32
-        _open_memmap(unfinished, "w+", dtype=dtype, shape=(count, *plan.shape))
+        _open_memmap(unfinished, "w+", dtype=plan.dtype, shape=(count, *plan.shape))
         first = 0
         for part in plan.parts(split):
             _write_part(part, clips, columns, unfinished, tensor, first, advance)

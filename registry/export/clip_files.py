@@ -52,25 +52,23 @@ def table(tensor: npt.NDArray[Any]) -> str:
     """A tensor as CSV that reads back to the same numbers: a row a frame, a column a coefficient, no header.
 
     Args:
-        tensor: float32 (frames, coefficients), or int16 (samples,), which gives one column.
+        tensor: numbers (frames, coefficients), or int16 (samples,), which gives one column.
     """
     return _pattern(tensor.shape, tensor.dtype.kind) % tuple(tensor.ravel().tolist())
 
 
 @lru_cache(maxsize=4)
 def _pattern(shape: tuple[int, ...], kind: str) -> str:
-    cell = "%d" if kind == "i" else "%.9g"
+    cell = "%.9g" if kind == "f" else "%d"
     columns = shape[1] if len(shape) == 2 else 1
     return (",".join([cell] * columns) + "\n") * shape[0]
 
 
-def gray_levels(
-    tensor: npt.NDArray[np.float32], low: tuple[float, ...], high: tuple[float, ...]
-) -> npt.NDArray[np.uint8]:
+def gray_levels(tensor: npt.NDArray[Any], low: tuple[float, ...], high: tuple[float, ...]) -> npt.NDArray[np.uint8]:
     """Values as gray levels: `low` is 0 and `high` is 255; values beyond are clipped.
 
     Args:
-        tensor: float32, (frames, coefficients).
+        tensor: numbers, (frames, coefficients).
         low: value of black of each coefficient.
         high: value of white of each coefficient, at least that of black.
 
@@ -84,7 +82,7 @@ def gray_levels(
     return picture
 
 
-def _picture(tensor: npt.NDArray[np.float32], gray: tuple[tuple[float, ...], tuple[float, ...]], path: str) -> None:
+def _picture(tensor: npt.NDArray[Any], gray: tuple[tuple[float, ...], tuple[float, ...]], path: str) -> None:
     from PIL import Image
 
     Image.fromarray(np.ascontiguousarray(gray_levels(tensor, *gray))).save(path, format="PNG")

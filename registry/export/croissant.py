@@ -14,6 +14,7 @@ from registry.export.summary import Column, ExportSummary, TableFile
 CONFORMS_TO: Final = "http://mlcommons.org/croissant/1.1"
 _PARQUET: Final = "application/x-parquet"
 _FILES: Final = "parquet-files"
+_NUMBERS: Final = {"float32": "cr:Float32", "uint16": "cr:UInt16"}
 _CONTEXT_FILE: Final = Path(__file__).with_name("croissant_context.json")
 """The names of the vocabulary, as the specification gives them, word for word."""
 
@@ -97,9 +98,13 @@ def _clips(summary: ExportSummary) -> dict[str, Any]:
 
 def _column(column: Column, summary: ExportSummary) -> dict[str, Any]:
     source: dict[str, Any] = {"fileSet": {"@id": _FILES}, "extract": {"column": column.name}}
-    data_type: Any = {"text": "sc:Text", "integer": "cr:Int32", "array": "cr:Float32", "audio": "sc:AudioObject"}.get(
-        column.kind, ["cr:Int64", "cr:Label"]
-    )
+    data_type: Any = {
+        "text": "sc:Text",
+        "label": ["cr:Int64", "cr:Label"],
+        "integer": "cr:Int32",
+        "array": _NUMBERS.get(summary.plan.dtype.name),
+        "audio": "sc:AudioObject",
+    }[column.kind]
     shape: dict[str, Any] = {}
     if column.kind == "array":
         shape = {"isArray": True, "arrayShape": ",".join(map(str, summary.plan.shape))}

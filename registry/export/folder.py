@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +46,20 @@ def write_if_changed(path: Path, text: str) -> None:
     """Write a text file whole, unless it holds this text already."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(str(path), text)
+
+
+@contextmanager
+def published_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that gets its name when the block ends without an error: a new hidden one next to it until then."""
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.rename(path)
+    except BaseException:
+        shutil.rmtree(part)
+        raise
 
 
 def exported_files(folder: Path) -> dict[str, int]:

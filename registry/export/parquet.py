@@ -74,7 +74,7 @@ def _writer(plan: ExportPlan, path: str, columns: pa.Schema) -> pq.ParquetWriter
         compression="zstd",
         compression_level=3,
         use_dictionary=[name for name in ("label", "word", "speaker") if name in columns.names],
-        use_byte_stream_split=[] if plan.has_audio else [f"{plan.store.tensor}.list.element.list.element"],
+        use_byte_stream_split=[f"{plan.store.tensor}.list.element.list.element"] if plan.dtype.kind == "f" else [],
         write_statistics=["id", "word", "speaker", "length"],
         write_page_checksum=True,
     )
@@ -101,9 +101,9 @@ def _tensor_field(plan: ExportPlan) -> pa.Field:
         return pa.field("audio", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]))
     extension = {
         "ARROW:extension:name": _ARRAY_2D,
-        "ARROW:extension:metadata": json.dumps([list(plan.shape), "float32"]),
+        "ARROW:extension:metadata": json.dumps([list(plan.shape), plan.dtype.name]),
     }
-    return pa.field(plan.store.tensor, pa.list_(pa.list_(pa.float32())), metadata=extension)
+    return pa.field(plan.store.tensor, pa.list_(pa.list_(pa.from_numpy_dtype(plan.dtype))), metadata=extension)
 
 
 def hugging_face_features(plan: ExportPlan) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def hugging_face_features(plan: ExportPlan) -> dict[str, Any]:
     if plan.has_audio:
         tensor: dict[str, Any] = {"sampling_rate": plan.store.rate_hz, "_type": "Audio"}
     else:
-        tensor = {"shape": list(plan.shape), "dtype": "float32", "_type": "Array2D"}
+        tensor = {"shape": list(plan.shape), "dtype": plan.dtype.name, "_type": "Array2D"}
     text, integer = {"dtype": "string", "_type": "Value"}, {"dtype": "int32", "_type": "Value"}
     return {"id": text, **label, "word": text, "speaker": text, "length": integer, plan.store.tensor: tensor}
 

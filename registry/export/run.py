@@ -25,6 +25,24 @@ def _webdataset() -> Writer:
     return write
 
 
+def _array_record() -> Writer:
+    from registry.export.array_record import write
+
+    return write
+
+
+def _lhotse() -> Writer:
+    from registry.export.lhotse import write
+
+    return write
+
+
+def _micro_wake_word() -> Writer:
+    from registry.export.micro_wake_word import write
+
+    return write
+
+
 def _arrays() -> Writer:
     from registry.export.arrays import write
 
@@ -40,6 +58,9 @@ def _clip_files() -> Writer:
 _WRITERS: Final[dict[FormatName, Callable[[], Writer]]] = {
     "parquet": _parquet,
     "webdataset": _webdataset,
+    "array-record": _array_record,
+    "lhotse": _lhotse,
+    "micro-wake-word": _micro_wake_word,
     "numpy": _arrays,
     "csv": _clip_files,
     "png": _clip_files,

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.labels import SILENCE_CLASS, class_of_word
+from features.quality import Quality
 from readers.store import Store
 from registry.verify.clips import Clips
 from registry.verify.evidence import Evidence
@@ -42,7 +43,7 @@ def check_catalog(evidence: Evidence, findings: Findings) -> None:
     for clips in evidence.by_address():
         pairs = _Pairs(clips)
         for name, expected in _expected(pairs.rows, evidence.store).items():
-            pairs.compare(name, expected, findings)
+            pairs.compare(name, expected, pairs.same_id, findings)
         strangers += pairs.strangers()
         without_record.add(pairs)
     homes = _homes(evidence.of(pa.array([place.id for place, _ in strangers], pa.string())))
@@ -72,7 +73,21 @@ def check_audio(evidence: Evidence, findings: Findings) -> None:
     for clips in evidence.by_address():
         pairs = _Pairs(clips)
         findings.look(int(pairs.same_id.sum()))
-        pairs.compare("audio_sha256", pairs.rows.column("audio_sha256"), findings)
+        pairs.compare("audio_sha256", pairs.rows.column("audio_sha256"), pairs.same_id, findings)
+
+
+def check_quality(evidence: Evidence, findings: Findings) -> None:
+    """Whether loudness, noise and edges are as the rows say, of the records that have the audio of their row."""
+    if evidence.rows is None:
+        findings.remark("not compared: the catalog, which says it, can't be read")
+        return
+    for clips in evidence.by_address():
+        pairs = _Pairs(clips)
+        hashes = pairs.records.column("audio_sha256"), pairs.rows.column("audio_sha256")
+        same_audio = pairs.same_id & pc.fill_null(pc.equal(*hashes), False).to_numpy()
+        findings.look(int(same_audio.sum()))
+        for name in Quality._fields:
+            pairs.compare(name, pairs.rows.column(name), same_audio, findings)
 
 
 class _Pairs:
@@ -96,11 +111,13 @@ class _Pairs:
         self.same_id = pc.equal(self.records.column("id"), self.rows.column("id")).to_numpy()
         self.row_has_record = np.isin(of_rows, of_records)
 
-    def compare(self, name: str, expected: Any, findings: Findings) -> None:
-        """Report where a column of the records differs from what the rows of the same ids make expected."""
-        differ = pc.fill_null(pc.not_equal(self.records.column(name), expected), True).to_numpy()
-        for index in np.flatnonzero(differ & self.same_id).tolist():
-            came, true = self.records.column(name)[index].as_py(), expected[index].as_py()
+    def compare(self, name: str, expected: Any, among: np.ndarray[Any, np.dtype[np.bool_]], findings: Findings) -> None:
+        """Report where, among some pairs, a column of the records differs from what the rows make expected."""
+        found = self.records.column(name)
+        only_one_is_null = pc.xor(pc.is_null(found), pc.is_null(expected))
+        differ = pc.if_else(only_one_is_null, True, pc.fill_null(pc.not_equal(found, expected), False)).to_numpy()
+        for index in np.flatnonzero(differ & among).tolist():
+            came, true = found[index].as_py(), expected[index].as_py()
             findings.blame(self._place(index), f"{name} {came!r}, the catalog has {true!r}")
 
     def strangers(self) -> list[tuple[Location, str]]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from base.errors import DataError
 from readers.store import Store
-from registry.verify import catalog, files, leaks, records
+from registry.verify import catalog, copies, files, leaks, records
 from registry.verify.evidence import Evidence, gather
 from registry.verify.findings import CheckResult, Findings, Report
 from registry.verify.reading import holds_clip_audio
@@ -60,11 +60,19 @@ CHECKS: Final = (
     Check("ids", "no id twice", "ids", catalog.check_ids),
     Check("catalog", "each record is that of its row, each row has its record", "rows", catalog.check_catalog),
     Check("audio", "SHA-256 of the audio as the catalog has it", "clips", catalog.check_audio, _has_clip_audio),
+    Check(
+        "quality",
+        "loudness, noise and cut edges as the catalog has them",
+        "clips",
+        catalog.check_quality,
+        _has_clip_audio,
+    ),
     Check("classes", "each label is that of the clip's word", "labels", catalog.check_classes, _has_view),
     Check("balance", "as many records of each class as were selected", "counts", catalog.check_balance, _has_view),
     Check("speakers", "no speaker in two splits", "speakers", leaks.check_speakers, _has_view),
     Check("duplicates", "no clip and no equal audio in two splits", "clips", leaks.check_duplicates, _has_view),
     Check("silence", "no second of a noise recording in two splits", "clips", leaks.check_silence, _has_view),
+    Check("copies", "each in train, as its parent, of one word and speaker", "clips", copies.check_copies),
     Check("statistics", "equal to those of the records", "splits", files.check_statistics, _has_view),
     Check("metadata", "the files for TensorFlow Datasets follow from the manifest", "files", files.check_metadata),
     Check("version", "follows from the definition", "versions", files.check_version),

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features import clip_id
+from features.quality import Quality
 from readers.store import Store
 from registry.verify.addresses import Addresses
 from registry.verify.findings import Location
@@ -24,6 +25,7 @@ ID_SCHEMA: Final = pa.schema(
         ("said_speaker", pa.string()),
         ("said_recording", pa.string()),
         ("said_start", pa.int64()),
+        ("said_parent", pa.string()),
     ]
 )
 """What an id says, null for what it does not say."""
@@ -39,15 +41,21 @@ READ_SCHEMA: Final = pa.schema(
         ("word", pa.string()),
         ("speaker", pa.string()),
         ("audio_sha256", pa.string()),
+        *((name, CATALOG_SCHEMA.field(name).type) for name in Quality._fields),
     ]
 )
-"""What is read of a record; `shard` is its shard's place in the manifest, and what a record lacks is null."""
+"""What is read of a record, or measured of its audio; `shard` is its shard's place in the manifest, and what a record
+lacks is null."""
 
 RECORDS_SCHEMA: Final = pa.schema([*READ_SCHEMA, *ID_SCHEMA])
 """What is kept of a record."""
 
 _ROW_COLUMNS: Final = frozenset(
-    ("id", "word", "speaker", "label", "split", "length", "audio_sha256", "recording", "start", "shard", "position")
+    (
+        *("id", "word", "speaker", "label", "split", "length", "audio_sha256", "recording", "start", "parent"),
+        *("shard", "position"),
+        *Quality._fields,
+    )
 )
 
 
@@ -131,16 +139,14 @@ def repeated(ids: pa.Array) -> pa.Array:
     return counts.field("values").filter(pc.greater(counts.field("counts"), 1))
 
 
-def records_table(records: Sequence[tuple[Any, ...]], reads_ids: bool) -> pa.Table:
+def records_table(records: Sequence[tuple[Any, ...]]) -> pa.Table:
     """A table of `RECORDS_SCHEMA`.
 
     Args:
         records: of each record what was read of it, values of `READ_SCHEMA`.
-        reads_ids: whether to keep what their ids say.
     """
     read = dict(zip(READ_SCHEMA.names, zip(*records, strict=True), strict=True))
-    nothing = dict.fromkeys(ID_SCHEMA.names, [None] * len(records))
-    return pa.table({**read, **(_what_ids_say(read["id"]) if reads_ids else nothing)}, RECORDS_SCHEMA)
+    return pa.table({**read, **_what_ids_say(read["id"])}, RECORDS_SCHEMA)
 
 
 def _what_ids_say(ids: Iterable[str]) -> dict[str, list[Any]]:

@@ -11,6 +11,9 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import numpy as np
 
 from base.errors import DataError
+from features.audio import Samples
+from features.labels import SILENCE_CLASS
+from features.quality import Quality, measure
 from features.statistics import Totals, merge, no_totals, totals_of
 from features.views import CLIP_SAMPLES, View
 from readers.store import Store
@@ -26,6 +29,7 @@ RECORDS_AT_ONCE: Final = 1 << 12
 """Records of a shard that are written down together."""
 
 _OWN_FIELDS: Final = ("id", "label", "length", "word", "speaker")
+_NO_AUDIO: Final = (None,) * (1 + len(Quality._fields))
 
 
 @dataclass
@@ -164,23 +168,31 @@ class _ShardReading:
         ids, tensors = fields["id"].tolist(), fields[self._store.tensor]
         if self._store.view is not None and records:
             self._total(records, ids, tensors, self._store.view)
-        hashes: list[str | None] = [None] * len(records)
+        audio: list[tuple[Any, ...]] = [_NO_AUDIO] * len(records)
         if self._has_clip_audio:
-            hashes = [hashlib.sha256(tensor).hexdigest() for tensor in tensors]
-            for index, length in enumerate(fields["length"].tolist()):
+            lengths, spoken = fields["length"].tolist(), self._spoken(fields)
+            audio = list(map(_heard, tensors, lengths, spoken))
+            for index, length in enumerate(lengths):
                 if tensors[index, max(length, 0) :].any():
                     message = f"samples after the real length {length}, expected zeros"
                     self._blame(records[index], ids[index], message)
         places = ((self._index, record.position, record.byte) for record in records)
         own = (fields[name].tolist() if name in fields else [None] * len(records) for name in _OWN_FIELDS)
-        self._known += ((*place, *rest) for place, *rest in zip(places, *own, hashes, strict=True))
+        self._known += ((*place, *rest, *heard) for place, *rest, heard in zip(places, *own, audio, strict=True))
         if len(self._known) >= RECORDS_AT_ONCE:
             self._write_down()
+
+    def _spoken(self, fields: dict[str, np.ndarray[Any, Any]]) -> list[bool]:
+        """Which of some records are of speech."""
+        if self._store.view is None:
+            return [word != SILENCE_CLASS for word in fields["word"]]
+        silence = self._store.classes.index(SILENCE_CLASS) if SILENCE_CLASS in self._store.classes else None
+        return [label != silence for label in fields["label"].tolist()]
 
     def _write_down(self) -> None:
         known, self._known = self._known, []
         if known:
-            self._ledger.append(records_table(known, reads_ids=self._store.view is not None))
+            self._ledger.append(records_table(known))
 
     def _decoded(self) -> tuple[list[_Whole], dict[str, np.ndarray[Any, Any]]]:
         """The records that wait and their fields, without those that have not the fields of the store."""
@@ -214,6 +226,11 @@ class _ShardReading:
     def _blame(self, record: _Whole, clip_id: str, message: str) -> None:
         place = Location(self._shard.file, record.position, record.byte, clip_id)
         self._reading.wrong_values.append(Problem(place, message))
+
+
+def _heard(samples: Samples, length: int, spoken: bool) -> tuple[Any, ...]:
+    """What the catalog has of a clip's audio: its SHA-256 and what is measured."""
+    return hashlib.sha256(samples.data).hexdigest(), *measure(samples[: max(length, 0)], spoken)
 
 
 def _not_finite(tensor: np.ndarray[Any, Any]) -> str:

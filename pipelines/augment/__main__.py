@@ -1,0 +1,11 @@
+"""`python -m pipelines.augment`: runs the stage."""
+
+if __name__ == "__main__":
+    from pipelines.engine import start
+
+    start.import_ahead("pipelines.augment.multiply", "pipelines.augment.copies")
+
+    from base import command
+    from pipelines.augment.augment import main
+
+    command.run(main)
