@@ -22,7 +22,7 @@ tfds = pytest.importorskip("tensorflow_datasets", reason="TensorFlow Datasets is
 def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     folder = tmp_path_factory.mktemp("stores")
     return {
-        "small": feature_store(folder / "small", with_statistics=False),
+        "small": feature_store(folder / "small"),
         "clips": clip_store(folder / "clips", {"unsplit": 40}),
     }
 

@@ -26,7 +26,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     counts = {"train": 24, "validation": 8, "test": 8}
     return {
         "clips": clip_store(folder / "clips", {"unsplit": 40}),
-        "waveform": feature_store(folder / "waveform", waveform, counts, with_statistics=False),
+        "waveform": feature_store(folder / "waveform", waveform, counts),
     }
 
 
