@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,10 +21,8 @@ from base.files import sha256, to_json, write_text
 from benchmarks.enlarge import RECIPE, count_clips, enlarge
 from benchmarks.measure import WORK_SECONDS_FILE, machine, measure
 from benchmarks.report import Limit, Row, render, total
-from pipelines.archives import write_corpus
 from pipelines.extract.extract import Extract
 from readers.store import open_store
-from stores.lineage import Archive
 from stores.manifest import MANIFEST_FILE
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -33,6 +32,14 @@ COMMAND_MODULES: Final = ("pipelines.ingest.ingest", "pipelines.select.select", 
 BASELINES: Final = {"loop": "librosa loop → one .npz a clip", "beam": "Beam elements → librosa → WriteToTFRecord"}
 ALL_COMMANDS: Final = "archive → clips → views, all commands"
 _TASK: Final = "every_clip"
+_DESCRIBE: Final = """
+import sys
+from pipelines.archives import write_corpus
+from stores.lineage import Archive
+raw, file, size, sha256 = sys.argv[1:]
+write_corpus(raw, [Archive(file, "main", int(size), sha256, "local", None)])
+"""
+"""Writes corpus.json as the code of the working folder does."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +216,8 @@ def prepare(folder: Path, archive: Path, clips: int, root: Path = PROJECT) -> No
     content = parameters(params.read_yaml(root / params.PARAMS_FILE), clips)
     (folder / params.PARAMS_FILE).write_text(yaml.safe_dump(content))
     (raw / archive.name).symlink_to(archive)
-    described = Archive(archive.name, "main", archive.stat().st_size, sha256(str(archive)), "local", None)
-    write_corpus(str(raw), [described])
+    described = (archive.name, str(archive.stat().st_size), sha256(str(archive)))
+    subprocess.run([sys.executable, "-c", _DESCRIBE, str(raw), *described], cwd=root, check=True)
 
 
 def enlarged(archive: Path, clips: int, work: Path) -> Path:
