@@ -10,13 +10,22 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its imports again
 
-.PHONY: help repro test test-slow test-torch test-formats test-pipelines check benchmark docs lock clean
+# ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
+SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
+
+.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines check benchmark docs lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 repro: $(VENV)/run ## run the whole chain on the corpus of params.yaml and print what came out
 	python -m reproduce
+
+compare: $(VENV)/run ## compare the evaluated models on a page, comparison/results.html
+	python -m training.compare
+
+compare-systems: $(VENV)/run ## likewise all systems that have run
+	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
 	python -m pytest -m "not slow" -n 2 --dist loadfile
@@ -40,6 +49,12 @@ check: $(VENV)/dev ## lint, format and types
 	ruff format --check .
 	mypy
 
+systems: $(VENV)/run ## train and evaluate all published systems, on ARCHIVE, DIGITS and TASK; `python -m systems` lists them
+	$(SYSTEMS) all
+
+system-%: $(VENV)/run ## train and evaluate one of them, such as system-lstm
+	$(SYSTEMS) $(subst -,_,$*)
+
 benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
 	python -m benchmarks.pipelines $(ARCHIVE) --clips $(CLIPS)
 
@@ -54,7 +69,7 @@ lock: ## pin all dependencies again, at their newest
 	done
 
 clean: ## remove data, models and results, but not the cache of DVC
-	rm -rf build data models evaluation validation dvclive logs
+	rm -rf build comparison data models evaluation validation dvclive logs
 
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)

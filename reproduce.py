@@ -23,11 +23,12 @@ LOCK_FILE: Final = "dvc.lock"
 _RUNNING: Final = re.compile(r"Running stage '(?P<stage>[^']+)'")
 
 
-def timed_repro(arguments: tuple[str, ...]) -> tuple[int, dict[str, float]]:
+def timed_repro(arguments: tuple[str, ...], folder: Path = Path()) -> tuple[int, dict[str, float]]:
     """Run `dvc repro`, passing on what it prints.
 
     Args:
         arguments: further arguments of `dvc repro`.
+        folder: where to run it.
 
     Returns:
         Its exit code, and the seconds of each stage that ran, in order.
@@ -36,7 +37,7 @@ def timed_repro(arguments: tuple[str, ...]) -> tuple[int, dict[str, float]]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     seconds: dict[str, float] = {}
     stage, started = None, time.monotonic()
-    with subprocess.Popen(dvc, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(dvc, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
         for line in process.stdout or ():
             click.echo(line, nl=False)
             if match := _RUNNING.search(line):

@@ -41,8 +41,9 @@ Clips = npt.NDArray[np.int16]
 Features = npt.NDArray[np.generic]
 FrontEnd: TypeAlias = Callable[[Array], Array]
 
-CLIPS_AT_ONCE: Final = 16
-"""Clips in a batch at which NumPy is fastest: what fits the processor's cache."""
+CLIPS_AT_ONCE: Final = 4
+"""Clips in a batch at which NumPy is fastest: their frames and spectra stay in a core's own cache, which other
+processes do not take from it."""
 PCEN_SCALE: Final = float(1 << 31)
 """Full scale of the samples that PCEN counts in."""
 RESAMPLING_TAPS: Final = 63

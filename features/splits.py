@@ -10,10 +10,10 @@ SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
 
 
 def speaker_split(speaker: str, ratio: tuple[int, int, int], salt: str) -> SplitName:
-    """The split of a speaker by a salted hash.
+    """The split of a speaker, or of a clip on its own, by a salted hash.
 
     Args:
-        speaker: the speaker's id.
+        speaker: the speaker's id, or the clip's.
         ratio: train : validation : test, positive.
         salt: any text; another salt gives another division.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -52,6 +54,14 @@ def confusion_matrix(confusion: Confusion, classes: Sequence[str]) -> str:
     size = 2.0 + 0.42 * len(classes)
     drawing = figure(size + 0.9, size)
     axes = drawing.subplots()
+    image = confusion_panel(axes, confusion, classes)
+    bar = drawing.colorbar(image, ax=axes, fraction=0.045, pad=0.02, format=PercentFormatter(1.0, decimals=0))
+    bar.set_label("share of the actual class's clips")
+    return svg(drawing)
+
+
+def confusion_panel(axes: Axes, confusion: Confusion, classes: Sequence[str]) -> Any:
+    """Draw a confusion matrix; the image, for a color bar."""
     shares = confusion.counts / np.maximum(confusion.support, 1)[:, None]
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     axes.grid(False)
@@ -62,9 +72,7 @@ def confusion_matrix(confusion: Confusion, classes: Sequence[str]) -> str:
         if count:
             color = "#1b2229" if shares[row, column] > 0.6 else "#ffffff"
             axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=9)
-    bar = drawing.colorbar(image, ax=axes, fraction=0.045, pad=0.02, format=PercentFormatter(1.0, decimals=0))
-    bar.set_label("share of the actual class's clips")
-    return svg(drawing)
+    return image
 
 
 def training_curves(history: Sequence[Mapping[str, str]], best_epoch: int) -> str:

@@ -58,6 +58,7 @@ class Figures:
         accuracy: share of the test clips whose class was found.
         low, high: its 95 % interval (Wilson).
         macro_f1: mean F1 of the classes.
+        top3: share of the test clips whose class is among the three most probable.
         auc: area under the ROC curve of the unknown class; None where there is no such clip.
         clips: number of test clips.
     """
@@ -66,6 +67,7 @@ class Figures:
     low: float
     high: float
     macro_f1: float
+    top3: float
     auc: float | None
     clips: int
 
@@ -103,6 +105,7 @@ def figures(predictions: Predictions) -> Figures:
         low=low,
         high=high,
         macro_f1=confusion.macro_f1,
+        top3=float(predictions.found_among(3).mean()) if confusion.clips else 0.0,
         auc=curve.area if curve else None,
         clips=confusion.clips,
     )

@@ -16,11 +16,11 @@ from base.errors import DataError
 from base.files import read_bytes, read_text, to_json, write_text
 from base.types import STRICT
 from features.splits import SPLITS
-from features.views import View, from_definition
+from features.views import WHOLE_CLIPS, View, from_definition
 from stores.lineage import Archive, Task
 from stores.manifest import Manifest
 
-FORMAT: Final = "keyword-spotting-model/2"
+FORMAT: Final = "keyword-spotting-model/3"
 MODEL_FILE: Final = "model.json"
 NETWORK_FILE: Final = "model.keras"
 HISTORY_FILE: Final = "history.csv"
@@ -42,9 +42,10 @@ class ModelDescription:
     Attributes:
         name: name of the model in params.yaml.
         network: name of its network.
-        view: name of the store that it was trained on.
-        view_version: version of that store, which follows from the view's definition and its mathematics.
+        view: name of the view that it reads.
+        view_version: follows from the view's definition and its mathematics.
         definition: the view's parameters.
+        source: name of the view of the store that it was trained on: the same, or waveforms.
         classes: class names in order of the network's outputs.
         task: how clips were chosen, labeled and split.
         archives: the archives that the clips come from.
@@ -61,6 +62,7 @@ class ModelDescription:
     view: str
     view_version: str
     definition: dict[str, Any]
+    source: str
     classes: tuple[str, ...]
     task: Task
     archives: tuple[Archive, ...]
@@ -133,9 +135,7 @@ def check_fit(model: ModelDescription, manifest: Manifest, place: str) -> tuple[
     Raises:
         DataError: the views or the classes differ; the message names each difference.
     """
-    found = differences("view", model.definition, manifest.definition or {"kind": "clips"})
-    if not found and manifest.version != model.view_version:
-        found = [f"the view's version is {manifest.version} in the store, {model.view_version} in the model"]
+    found = [] if manifest.view == WHOLE_CLIPS else _other_view(model, manifest)
     if manifest.classes != model.classes:
         found.append(f"classes are {list(manifest.classes)} in the store, {list(model.classes)} in the model")
     if found or manifest.task is None:
@@ -149,6 +149,13 @@ def check_fit(model: ModelDescription, manifest: Manifest, place: str) -> tuple[
         *differences("clips", _clips(model.task), _clips(manifest.task)),
         *_other_archives(model.archives, manifest.archives),
     )
+
+
+def _other_view(model: ModelDescription, manifest: Manifest) -> list[str]:
+    found = differences("view", model.definition, manifest.definition or {"kind": "clips"})
+    if not found and manifest.version != model.view_version:
+        return [f"the view's version is {manifest.version} in the store, {model.view_version} in the model"]
+    return found
 
 
 def _choices(task: Task) -> dict[str, Any]:

@@ -43,6 +43,16 @@ class Predictions:
         highest: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return highest
 
+    def found_among(self, number: int) -> npt.NDArray[np.bool_]:
+        """Whether the class of each clip is among its most probable ones, (clips,).
+
+        Args:
+            number: how many classes count; equal probabilities rank in order of label, so that 1 is `predictions`.
+        """
+        ranked = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :number]
+        found: npt.NDArray[np.bool_] = (ranked == self.labels[:, None]).any(axis=1)
+        return found
+
     @property
     def confusion(self) -> Confusion:
         """Actual against predicted classes."""

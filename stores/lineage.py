@@ -45,13 +45,15 @@ class Archive:
 
 @dataclass(frozen=True, config=STRICT)
 class SplitRule:
-    """How clips are divided: the official division, or a salted hash of the speaker with any ratio of the splits.
+    """How clips are divided: the official division, or a salted hash of the speaker or the clip, with any ratio.
 
     Under the official division, clips of a corpus that has none are divided by speaker. A clip whose speaker is unknown
-    is divided by its id. The ratio, train : validation : test, also divides the time of each background recording.
+    is divided by its id. Under the random division every clip is, so that the voices of the test are those of the
+    training: its figures say nothing of unheard speakers.
+    The ratio, train : validation : test, also divides the time of each background recording.
     """
 
-    method: Literal["official", "speaker"]
+    method: Literal["official", "speaker", "random"]
     ratio: tuple[PositiveInt, PositiveInt, PositiveInt]
     salt: str
 
@@ -70,6 +72,7 @@ class Task:
         counts: split → class → clips selected.
         clips_manifest_sha256: SHA-256 (hex) of the manifest of the store of clips.
         where: the condition that spoken clips had to meet, or None.
+        held_out: the condition on unknown words of which all clips are of the test split, or None.
         left_out: split → class → clips that did not meet it, before samples were drawn; empty without a condition.
     """
 
@@ -83,4 +86,5 @@ class Task:
     counts: dict[str, dict[str, int]]
     clips_manifest_sha256: str
     where: str | None = None
+    held_out: str | None = None
     left_out: dict[str, dict[str, int]] = Field(default_factory=dict)

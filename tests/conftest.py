@@ -31,13 +31,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_archive: bytes) -> 
     write_parameters(folder)
     write_raw(folder / "raw", {"small.tar.gz": small_archive})
     with pytest.MonkeyPatch.context() as patch:
-        assert _run_here(patch, folder, "ingest", "raw", "clips") == 0
-        assert _run_here(patch, folder, "select", "clips", "selection.parquet") == 0
-        assert _run_here(patch, folder, "extract", "clips", "selection.parquet", "features/mfcc") == 0
+        assert run_here(patch, folder, "ingest", "raw", "clips") == 0
+        assert run_here(patch, folder, "select", "clips", "selection.parquet") == 0
+        assert run_here(patch, folder, "extract", "clips", "selection.parquet", "features/mfcc") == 0
     return folder
 
 
-def _run_here(patch: pytest.MonkeyPatch, folder: Path, stage: str, *arguments: str) -> int:
+def run_here(patch: pytest.MonkeyPatch, folder: Path, stage: str, *arguments: str) -> int:
     """Run a stage's command line in this process, which saves the start; its exit code."""
     main = importlib.import_module(f"pipelines.{stage}.{stage}").main
     patch.chdir(folder)
@@ -54,7 +54,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
     def run(folder: Path, stage: str, *arguments: str) -> Outcome:
         capfd.readouterr()
-        code = _run_here(monkeypatch, folder, stage, *arguments)
+        code = run_here(monkeypatch, folder, stage, *arguments)
         return Outcome(code, capfd.readouterr().err)
 
     return run

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_tools import RegistryCommand
-from conftest import ONE_WORKER, Call, _run_here
+from conftest import ONE_WORKER, Call, run_here
 from corpus_tools import (
     Outcome,
     assert_refused,
@@ -58,9 +58,9 @@ def made(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which augment and extract have run; not to be changed."""
     folder = prepare(finished, tmp_path_factory.mktemp("augmented"))
     with pytest.MonkeyPatch.context() as patch:
-        assert _run_here(patch, folder, "augment", *ARGUMENTS) == 0
+        assert run_here(patch, folder, "augment", *ARGUMENTS) == 0
         inputs = ("augmented/all/clips", "augmented/all/selection.parquet")
-        assert _run_here(patch, folder, "extract", *inputs, "features/mfcc_small") == 0
+        assert run_here(patch, folder, "extract", *inputs, "features/mfcc_small") == 0
     return folder
 
 

@@ -375,6 +375,7 @@ TINY = {
     **{name: numbers for name, (_, numbers) in CASES.items()},
     "ds_cnn": ds_cnn.Numbers(filters=16, separable_convolutions=1, dropout_first=0.0, dropout_last=0.0),
     "matchboxnet": matchboxnet.Numbers(kernel_sizes=(3,), repeats=1, filters=8, dropout=0.0),
+    "batchnorm_cnn": dataclasses.replace(SMALLER_CNN, dropout_convolutions=0.0, dropout_dense=0.0),
 }
 
 
@@ -385,7 +386,16 @@ def test_training_lowers_the_loss(name: str, tmp_path: Path) -> None:
     few = {"train": 24, "validation": 4, "test": 4}
     store = feature_store(tmp_path / "features", FORTY_BANDS, few)
     fit = dataclasses.replace(FIT, epochs=4, batch_size=8, warmup_epochs=0)
-    model = Model(name="tiny", network=name, view="small", fit=fit, augment=NO_CHANGE, numbers=TINY[name])
+    model = Model(
+        name="tiny",
+        network=name,
+        view="small",
+        source="small",
+        definition=FORTY_BANDS,
+        fit=fit,
+        augment=NO_CHANGE,
+        numbers=TINY[name],
+    )
     train(model, store, tmp_path / "model", tmp_path)
     losses = [float(row["loss"]) for row in read_history(tmp_path / "model")]
     assert losses[-1] < 0.8 * losses[0]

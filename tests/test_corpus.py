@@ -24,6 +24,7 @@ from base import params
 from base.errors import DataError
 from pipelines.archives import write_corpus
 from pipelines.corpus import corpus, download
+from pipelines.corpus.foreign import Foreign
 from pipelines.corpus.synthesis import Synthesis
 from stores.lineage import Archive
 
@@ -244,7 +245,8 @@ def test_official_releases_are_described_with_their_license(
     monkeypatch.setattr(corpus, "RELEASES", {"official": RELEASE})
     monkeypatch.setattr(download, "fetch", functools.partial(download.fetch, base=host.base))
     synthesis = Synthesis(speakers=1, noise_seconds=2, seed=0)
-    config = corpus.Corpus(sources=("official",), synthesis=synthesis)
+    foreign = Foreign(speakers=1, words=1, seed=0)
+    config = corpus.Corpus(sources=("official",), synthesis=synthesis, foreign=foreign)
     (origin,) = corpus.origins(config)
 
     archive = corpus.place(origin, tmp_path, config)
@@ -413,7 +415,7 @@ def test_what_the_command_did_not_put_there_is_never_deleted(tmp_path: Path) -> 
     (tmp_path / "speech_commands_v0.02.tar.gz.part").write_bytes(b"half")
     (tmp_path / "thesis.tar.gz").write_bytes(b"precious")
     with pytest.raises(DataError, match=r"thesis\.tar\.gz was not put there by this command: move it away"):
-        corpus.clear(tmp_path, [corpus.SYNTHETIC_FILE])
+        corpus.clear(tmp_path, [corpus.SYNTHETIC_FILES[corpus.SYNTHETIC]])
     assert file_names(tmp_path) == ["speech_commands_v0.02.tar.gz.part", "thesis.tar.gz"]
 
 

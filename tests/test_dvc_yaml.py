@@ -18,7 +18,9 @@ from base import params
 
 ROOMS = ("base", "features", "stores", "readers", "results", "pipelines", "training", "reports", "registry")
 DEFINED: dict[str, Any] = params.read_yaml(ROOT / "dvc.yaml")["stages"]
-CONTENT: dict[str, Any] = params.read_yaml(ROOT / "params.yaml")
+FINETUNED: dict[str, Any] = {"more": {"model": "cnn", "task": "words", "source": "mfcc_small", "layers": "dense"}}
+CONTENT: dict[str, Any] = {**params.read_yaml(ROOT / "params.yaml"), "finetuned": FINETUNED}
+CONTENT["distilled"] = CONTENT["models"]
 
 
 def filled(text: str, values: dict[str, str]) -> str:
@@ -32,9 +34,15 @@ def stage(name: str) -> dict[str, Any]:
     """A stage as DVC runs it for the first view or model of params.yaml."""
     defined = DEFINED[name]
     values = {"item.view": CONTENT["views"][0], "clips_from": CONTENT["clips_from"], "item.recipe": "ninefold"}
-    if "foreach" in defined:
+    values["item.source"] = CONTENT["views"][0]
+    if defined.get("foreach") == "${finetuned}":
+        ((key, entry),) = FINETUNED.items()
+        values |= {"key": key, **{f"item.{name}": value for name, value in entry.items()}}
+        defined = defined["do"]
+    elif "foreach" in defined:
         key, model = next(iter(CONTENT["models"].items()))
-        values |= {"key": key, "item.view": model["view"], "item.network": model["network"]}
+        values |= {"key": key, "item.teacher": "teacher"}
+        values |= {f"item.{each}": model[each] for each in ("view", "source", "network")}
         values["train.recipe"] = CONTENT["train"]["recipe"]
         defined = defined["do"]
     fields = ("deps", "params", "outs", "metrics", "plots")
@@ -69,7 +77,7 @@ def imported_modules(file: Path) -> set[str]:
 
 def found_by_name(name: str, files: set[Path]) -> Iterator[Path]:
     """What a stage imports by a name in params.yaml: its network, or the layouts of the archives; templates, too."""
-    if name == "train":
+    if name in ("train", "distill"):
         yield ROOT / "training" / "models" / f"{next(iter(CONTENT['models'].values()))['network']}.py"
     if ROOT / "pipelines" / "layouts" / "__init__.py" in files:
         yield from (ROOT / "pipelines" / "layouts").glob("*.py")
@@ -124,8 +132,9 @@ def test_the_parameters_of_a_stage_exist(name: str) -> None:
         params.part_of(CONTENT, key)
 
 
-FIRST = "  cnn: {network: cnn, view: mfcc_small, filters: [4], kernel_size: 3, dense_units: [], dropout: 0.4}\n"
-SECOND = "  second: {network: cnn, view: mfcc_small, filters: [8], kernel_size: 3, dense_units: [], dropout: 0.1}\n"
+SMALL = "network: cnn, view: mfcc_small, source: mfcc_small, kernel_size: 3, dense_units: []"
+FIRST = f"  cnn: {{{SMALL}, filters: [4], dropout: 0.4}}\n"
+SECOND = f"  second: {{{SMALL}, filters: [8], dropout: 0.1}}\n"
 THIRD = SECOND.replace("second", "third")
 
 
@@ -143,7 +152,7 @@ class Project:
                 shutil.copyfile(ROOT / path, folder / path)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         written = (folder / "params.yaml").read_text()
-        below = written[written.index("augmented:") :]
+        below = written[written.index("distilled:") :]
         (folder / "params.yaml").write_text(f"views: [mfcc_small]\nmodels:\n{SECOND}{FIRST}{below}")
         with contextlib.chdir(folder), self.repo() as repo:
             for out in repo.index.outs:
@@ -185,7 +194,7 @@ EDITS: dict[str, tuple[str, str, str, set[str]]] = {
     "the data card": ("reports/data_card.md.j2", "Data card", "Card of the data", set()),
     "a figure's mathematics": ("results/metrics.py", "from __future__", "# x\nfrom __future__", EVALUATES | REPORTS),
     "a view that nobody reads": ("params.yaml", "frame_ms: 20", "frame_ms: 25", set()),
-    "the view that is read": ("params.yaml", "coefficients: 20", "coefficients: 13", {"extract@mfcc_small"}),
+    "the view that is read": ("params.yaml", "coefficients: 20", "coefficients: 13", {"extract@mfcc_small"} | TRAINS),
     "a new network": ("training/models/wide.py", "", '"""Another network."""\n', set()),
     "the network": ("training/models/cnn.py", "from __future__", "# x\nfrom __future__", TRAINS),
     "a new model": ("params.yaml", FIRST, f"{THIRD}{FIRST}", {"train@third", "evaluate@third", "report@third"}),

@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from dvc.compare import show_metrics
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 from training_store import CLASSES, COUNTS, SMALL_MFCC, example_ids, feature_store
 from training_tools import MODEL
 
@@ -81,11 +87,13 @@ def test_the_headline_figures_agree_with_the_predictions(out: Path) -> None:
     unknown = [name == "_unknown_" for name in table["label"]]
     scores = [each[CLASSES.index("_unknown_")] for each in table["probabilities"]]
     low, high = wilson_interval(correct, COUNTS["test"])
+    labels = [CLASSES.index(name) for name in table["label"]]
     assert found == {
         "accuracy": accuracy_score(table["label"], table["prediction"]),
         "low": low,
         "high": high,
         "macro_f1": pytest.approx(f1_score(table["label"], table["prediction"], average="macro")),
+        "top3": top_k_accuracy_score(labels, table["probabilities"], k=3),
         "auc": pytest.approx(roc_auc_score(unknown, scores)),
         "clips": COUNTS["test"],
     }
@@ -104,7 +112,7 @@ def test_the_headline_figures_of_two_models_and_of_their_training_fit_a_terminal
     show_metrics({"": {"data": files}}, precision=5, round_digits=True)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
-    assert max(len(line.rstrip()) for line in lines) <= 100
+    assert max(len(line.rstrip()) for line in lines) <= 110
 
 
 def test_each_class_has_its_figures_in_a_table(out: Path) -> None:
@@ -122,6 +130,18 @@ def test_figures_by_hand() -> None:
     assert found.macro_f1 == pytest.approx((1 + 1 + 2 / 3 + 0) / 4)
     by_name = {each.name: (each.precision, each.recall, each.clips) for each in class_figures(FIGURES_BY_HAND)}
     assert (by_name["yes"], by_name["no"]) == ((0.5, 1.0, 1), (0.0, 0.0, 1))
+
+
+def test_a_clip_is_found_among_its_most_probable_classes_and_ties_rank_by_label() -> None:
+    probabilities = np.array([[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25]], np.float32)
+    found = Predictions(("a", "b"), np.array([1, 2]), probabilities, CLASSES)
+    assert [found.found_among(number).tolist() for number in (1, 2, 3, 4)] == [
+        [False, False],
+        [False, False],
+        [True, True],
+        [True, True],
+    ]
+    np.testing.assert_array_equal(FIGURES_BY_HAND.found_among(1), [True, True, False, True])
 
 
 def test_tables_for_plots_hold_each_clip_and_class(out: Path) -> None:
@@ -233,7 +253,10 @@ def test_a_missing_or_damaged_evaluation_is_refused(out: Path, tmp_path: Path) -
     ("arguments", "message"),
     [
         (["training.train", "cnn", "nowhere", "model"], "nowhere is not a finished store"),
-        (["training.train", "cnm", "nowhere", "model"], "params.yaml has no model 'cnm'; models declares cnn"),
+        (
+            ["training.train", "cnm", "nowhere", "model"],
+            "params.yaml has no model 'cnm'; models and distilled declare cnn",
+        ),
         (["training.evaluate", "nowhere", "nowhere", "out"], "nowhere is not a finished store"),
         (["reports.evaluation", "no", "nowhere", "clips", "out", "page"], "nowhere is not a finished store"),
     ],

@@ -90,6 +90,17 @@ def test_two_workers_write_the_same_bytes(finished: Path, folder: Path) -> None:
     assert contents(folder / "features" / "mfcc") == contents(finished / "features" / "mfcc")
 
 
+def test_several_views_in_one_command_have_the_bytes_of_each_by_itself(
+    finished: Path, folder: Path, call: Call
+) -> None:
+    assert call(folder, "extract", *ARGUMENTS, "features/waveform_8khz", "features/spectrogram").code == 0
+    assert contents(folder / "features" / "mfcc") == contents(finished / "features" / "mfcc")
+    together = contents(folder / "features" / "spectrogram")
+    shutil.rmtree(folder / "features" / "spectrogram")
+    assert call(folder, "extract", "clips", "selection.parquet", "features/spectrogram").code == 0
+    assert contents(folder / "features" / "spectrogram") == together
+
+
 def test_the_catalog_has_each_clip_where_its_record_is_with_what_ingest_knew_of_it(finished: Path) -> None:
     store = open_store(str(finished / "features" / "mfcc"))
     rows = store.catalog().to_pylist()
@@ -260,7 +271,7 @@ def test_a_damaged_selection_is_one_clear_sentence(damage: str, folder: Path, ca
 def test_a_view_that_is_not_declared_is_refused_with_those_that_are(folder: Path, call: Call) -> None:
     assert_refused(
         call(folder, "extract", "clips", "selection.parquet", "features/plp"),
-        "features/plp: no such view in params.yaml; extract.views declares digits_logmel, kws_streaming, logmel",
+        "features/plp: no such view in params.yaml; extract.views declares digits_logmel, digits_waveform, kws",
     )
 
 

@@ -1,4 +1,4 @@
-"""The models of docs/models.md can be declared as shown, and have the input and the parameters that its table says."""
+"""The models of docs/models.md and of systems/ can be declared as shown, and are as large as the page's table says."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 from base import params
 from features.statistics import Statistics
 from features.views import from_definition
+from systems.entry import names, read
 from training import models
-from training.config import load_model
-from training.fitting.augment import augmentation
+from training.config import Model, load_model
 from training.inputs import Inputs
 
 PAGE: Final = (ROOT / "docs" / "models.md").read_text()
@@ -26,13 +26,14 @@ ROWS: Final = {row[0]: row[1:] for row in ROW.findall(PAGE)}
 
 
 def blocks() -> list[dict[str, Any]]:
-    """What the page shows of params.yaml."""
-    return [YAML(typ="safe", pure=True).load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+    """What the page shows of params.yaml, and what the systems put there."""
+    shown = [YAML(typ="safe", pure=True).load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+    return shown + [read(name).params for name in names()]
 
 
 def entries() -> dict[str, Any]:
-    """All entries of `models` that the page shows."""
-    return {name: entry for block in blocks() for name, entry in block["models"].items()}
+    """All entries of `models`."""
+    return {name: entry for block in blocks() for name, entry in block.get("models", {}).items()}
 
 
 def views() -> dict[str, Any]:
@@ -43,23 +44,27 @@ def views() -> dict[str, Any]:
     }
 
 
-def test_the_table_has_a_row_for_each_entry_and_the_entries_show_each_network_but_the_default() -> None:
-    assert list(ROWS) == list(entries())
-    files = {path.stem for path in (ROOT / "training" / "models").glob("*.py")} - {"__init__", "cnn"}
+def loaded(name: str, folder: Path, **changes: Any) -> Model:
+    """A model of the page as params.yaml would declare it, some keys of its entry changed."""
+    content = params.read_yaml(ROOT / "params.yaml")
+    content["extract"]["views"] = views()
+    (folder / "params.yaml").write_text(json.dumps({**content, "models": {name: {**entries()[name], **changes}}}))
+    return load_model(name, folder / "params.yaml")
+
+
+def test_the_table_has_a_row_for_each_entry_and_the_entries_show_each_network() -> None:
+    assert set(ROWS) == set(entries())
+    files = {path.stem for path in (ROOT / "training" / "models").glob("*.py")} - {"__init__"}
     assert {entry["network"] for entry in entries().values()} == files
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_model_of_the_page_can_be_built_and_is_as_large_as_its_row_says(name: str, tmp_path: Path) -> None:
     view_name, size, classes, parameters, trained = ROWS[name]
-    content = params.read_yaml(ROOT / "params.yaml")
-    (tmp_path / "params.yaml").write_text(json.dumps({**content, "models": entries()}))
-    model = load_model(name, tmp_path / "params.yaml")
-    view = from_definition(views()[view_name])
-    assert model.view == view_name
+    model, view = loaded(name, tmp_path), from_definition(views()[view_name])
+    assert model.view == view_name and model.definition == view
     assert " × ".join(map(str, view.shape)) == size
     mean, one = np.zeros(view.width), np.ones(view.width)
-    augmentation(model.augment, view, mean)
     statistics = Statistics(clips=1, values=view.shape[0], mean=mean, std=one, min=-one, max=one)
     labels = tuple(f"class_{number}" for number in range(int(classes)))
     inputs = Inputs(view.kind, view.shape, view.step_ms, labels, statistics)

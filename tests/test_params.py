@@ -53,7 +53,7 @@ def test_the_projects_own_parameters_are_valid(section: str) -> None:
 
 def test_the_projects_models_read_views_that_are_made_and_every_section_is_some_stages() -> None:
     content = params.read_yaml(ROOT / "params.yaml")
-    assert set(content) == {*SECTIONS, "views", "models", "augmented", "clips_from"}
+    assert set(content) == {*SECTIONS, "views", "models", "distilled", "finetuned", "augmented", "clips_from"}
     assert set(content["augmented"]) <= set(content["augment"]["recipes"])
     assert set(content["views"]) <= set(content["extract"]["views"])
     assert {load_model(name, ROOT / "params.yaml").view for name in content["models"]} <= set(content["views"])
@@ -89,7 +89,7 @@ MISTAKES: dict[str, list[Any]] = {
     "select__task": ["absent", 3, None],
     "select__unknown": ["median", -1, 1.5, True, None],
     "select__where": [3, True, "", "snr > 10", "snr_db", ["cut_end"], "word == 3", "cut_end or " * 100 + "cut_end"],
-    "select__split__method": ["random", None],
+    "select__split__method": ["clip", None],
     "select__split__ratio": [[8, 1], [8, 1, 0], [0.8, 0.1, 0.1], "8:1:1"],
     "select__split__salt": [5, None],
     "select__tasks__small": [

@@ -131,7 +131,7 @@ def test_another_seed_chooses_other_unknowns_and_the_same_words() -> None:
     }
 
 
-@pytest.mark.parametrize("method", ["official", "speaker"])
+@pytest.mark.parametrize("method", ["official", "speaker", "random"])
 def test_clips_added_elsewhere_change_no_other_clips_split_class_or_rank(method: str) -> None:
     split = {"method": method, "ratio": [2, 1, 1], "salt": "x"}
     select = select_of(split=split, unknown=10**6, silence=10**6)
@@ -150,6 +150,13 @@ def test_no_speaker_stands_in_two_splits(ratio: tuple[int, int, int], salt: str)
         if each.class_name != "_silence_":
             splits_of.setdefault(each.id.split("/")[1].split("_")[0], set()).add(each.split)
     assert splits_of == {who: {speaker_split(who, ratio, salt)} for who in speakers()}
+
+
+def test_the_random_method_divides_each_clip_on_its_own_and_spreads_every_speaker() -> None:
+    select = select_of(split={"method": "random", "ratio": [2, 1, 1], "salt": "x"})
+    ann = [row(f"yes/ann_nohash_{n}", speaker="ann", split="train") for n in range(400)]
+    splits = Counter(each.split for one in ann if (each := candidate(one, select)))
+    assert [splits[split] / 400 for split in SPLITS] == pytest.approx([0.5, 0.25, 0.25], abs=0.08)
 
 
 def test_the_official_method_takes_the_catalogs_split() -> None:

@@ -236,6 +236,26 @@ def test_without_a_condition_the_task_says_none_and_leaves_out_nothing(finished:
     assert (task.where, task.left_out) == (None, {})
 
 
+def test_unknown_words_that_are_held_out_stand_in_the_test_split_alone(folder: Path, call: Call) -> None:
+    with_cats = selected(folder, call, unknown=10_000)
+    found = selected(folder, call, unknown=10_000, held_out='word == "cat" or word == "yes"')
+    catalog = open_store(folder / "clips").catalog(("id", "word")).to_pylist()
+    held_out = {row["id"] for row in catalog if row["word"] == "cat"}
+    assert held_out and {found[name] for name in held_out} == {(1, "test")}
+    assert {name: place for name, place in found.items() if name not in held_out} == {
+        name: place for name, place in with_cats.items() if name not in held_out
+    }
+    assert read_task(str(folder / "selection.parquet")).held_out == 'word == "cat" or word == "yes"'
+
+
+def test_another_task_can_be_asked_for(folder: Path, call: Call) -> None:
+    write_parameters(folder)
+    assert call(folder, "select", "clips", "all.parquet", "--task", "words").code == 0
+    assert read_task(str(folder / "all.parquet")).name == "words"
+    outcome = call(folder, "select", "clips", "none.parquet", "--task", "none")
+    assert outcome.code == 1 and "task 'none' is not among tasks" in outcome.stderr
+
+
 def test_a_condition_that_leaves_nothing_is_named(folder: Path, call: Call) -> None:
     write_parameters(folder, select__where="length < 0", select__silence=0)
     assert_refused(

@@ -32,6 +32,7 @@ SMALL_WAVEFORM: Final = Waveform(kind="waveform", sample_rate_hz=8000)
 
 LAST: Final = lstm.Numbers(units=5, reads="last", dense_units=(6, 4))
 MEAN: Final = lstm.Numbers(units=5, reads="mean", dense_units=())
+FRAMED: Final = lstm.Numbers(units=5, reads="mean", dense_units=(), frame_samples=8)
 SMALL_M5: Final = m5.Numbers(stages=((4,), (3, 5)), kernel_size=8, stride=3, padding="valid")
 PADDED_M5: Final = m5.Numbers(stages=((3,), (4,), (4,), (4,), (5, 4)), kernel_size=80, stride=2, padding="same")
 SMALL_KWT: Final = kwt.Numbers(blocks=2, width=8, heads=2, dense_units=12)
@@ -41,6 +42,7 @@ SMALL_MHATT: Final = mhatt_rnn.Numbers(filters=(3, 2), recurrent_units=(4, 5), h
 SMALL: Final = {
     "last": ("lstm", LAST, (11, 7)),
     "mean": ("lstm", MEAN, (11, 7)),
+    "framed": ("lstm", FRAMED, (48,)),
     "valid": ("m5", SMALL_M5, (200,)),
     "same": ("m5", PADDED_M5, (600,)),
     "kwt": ("kwt", SMALL_KWT, (11, 7)),
@@ -48,6 +50,9 @@ SMALL: Final = {
     "mhatt_rnn": ("mhatt_rnn", SMALL_MHATT, (11, 7)),
 }
 """Name of the file, numbers and shape of the features of a small network of each form."""
+
+MASKED: Final = ("mean", "framed")
+"""The forms that read the real length of a clip."""
 
 
 def made_up(shape: tuple[int, ...], classes: int) -> Inputs:
@@ -78,7 +83,8 @@ def clips(form: str, count: int) -> list[Array]:
     shape, draw = SMALL[form][2], np.random.default_rng(7)
     offsets = np.linspace(-3, 3, count).reshape(count, *[1] * len(shape))
     features = offsets + draw.normal(0.0, 2.0, (count, *shape))
-    return [features.astype(np.float32), *([np.arange(count, dtype=np.int32) * 3 % 12] if form == "mean" else [])]
+    lengths = np.linspace(0, shape[0], count).round().astype(np.int32)
+    return [features.astype(np.float32), *([lengths] if form in MASKED else [])]
 
 
 def normalized(features: Array) -> Array:
@@ -168,8 +174,10 @@ def convolved(x: Array, kernel: Array, bias: Array, stride: int) -> Array:
 
 
 def lstm_by_hand(network: keras.Model, features: Array, length: Array | None = None) -> Array:
-    weights = Weights(network)
-    steps = lstm_steps(normalized(features), *weights["lstm"])
+    weights, x = Weights(network), normalized(features)
+    if features.ndim == 2 and length is not None:
+        x, length = x.reshape(len(x), -1, FRAMED.frame_samples), -(-length // FRAMED.frame_samples)
+    steps = lstm_steps(x, *weights["lstm"])
     if length is None:
         x = relu(weights.dense("dense_2", relu(weights.dense("dense_1", steps[:, -1]))))
     else:
@@ -249,7 +257,7 @@ def mhatt_rnn_by_hand(network: keras.Model, features: Array) -> Array:
 def by_hand(form: str, network: keras.Model, values: list[Array]) -> Array:
     """A network's probabilities from its weights and the published equations, in float64."""
     match form:
-        case "last" | "mean":
+        case "last" | "mean" | "framed":
             return lstm_by_hand(network, *values)
         case "valid" | "same":
             return m5_by_hand(network, values[0], SMALL[form][1])
@@ -326,7 +334,7 @@ def test_m3_m5_m11_and_m18_have_the_published_number_of_weights_for_ten_classes(
 @pytest.mark.parametrize("form", SMALL)
 def test_outputs_equal_those_of_the_published_equations_for_the_same_weights(form: str) -> None:
     network, values = stirred(form), clips(form, 5)
-    probabilities = np.asarray(network(values if form == "mean" else values[0], training=False))
+    probabilities = np.asarray(network(values if form in MASKED else values[0], training=False))
     np.testing.assert_allclose(probabilities, by_hand(form, network, values), atol=1e-4)
     assert np.ptp(probabilities, axis=0).max() > 0.02, "all clips look alike, so that equality would show little"
 
@@ -335,7 +343,7 @@ def test_outputs_equal_those_of_the_published_equations_for_the_same_weights(for
 def test_every_trainable_weight_has_a_part_in_the_loss(form: str) -> None:
     network, values = stirred(form), clips(form, 5)
     with tf.GradientTape() as tape:
-        probabilities = network(values if form == "mean" else values[0], training=False)
+        probabilities = network(values if form in MASKED else values[0], training=False)
         loss = -tf.reduce_mean(tf.math.log(probabilities[:, 1]))
     weights = [weight.value for weight in network.trainable_weights]
     for weight, gradient in zip(network.trainable_weights, tape.gradient(loss, weights), strict=True):
@@ -345,9 +353,9 @@ def test_every_trainable_weight_has_a_part_in_the_loss(form: str) -> None:
 @pytest.mark.parametrize("form", SMALL)
 def test_a_clips_probabilities_do_not_depend_on_its_batch(form: str) -> None:
     network, values = stirred(form), clips(form, 5)
-    together = np.asarray(network(values if form == "mean" else values[0], training=False))
+    together = np.asarray(network(values if form in MASKED else values[0], training=False))
     alone = [each[3:4] for each in values]
-    found = np.asarray(network(alone if form == "mean" else alone[0], training=False))
+    found = np.asarray(network(alone if form in MASKED else alone[0], training=False))
     np.testing.assert_allclose(found[0], together[3], atol=1e-5)
 
 
@@ -356,7 +364,7 @@ def test_a_network_reads_in_half_precision_and_is_the_same_after_it_was_stored(
     form: str, tmp_path: Path, half_precision: None
 ) -> None:
     network, values = small(form), clips(form, 3)
-    probabilities = network(values if form == "mean" else values[0], training=False)
+    probabilities = network(values if form in MASKED else values[0], training=False)
     assert probabilities.dtype == tf.float32
     np.testing.assert_allclose(np.sum(probabilities, axis=1), 1.0, atol=1e-5)
     write_network(tmp_path, network)
@@ -373,11 +381,12 @@ def test_the_seed_decides_the_weights(form: str) -> None:
     assert not np.array_equal(drawn[0], drawn[2])
 
 
-def test_what_stands_behind_the_real_frames_changes_nothing() -> None:
-    network, (features, length) = stirred("mean"), clips("mean", 5)
-    changed = features.copy()
+@pytest.mark.parametrize("form", MASKED)
+def test_what_stands_behind_the_real_frames_changes_nothing(form: str) -> None:
+    network, (features, length) = stirred(form), clips(form, 5)
+    frame, changed = SMALL[form][1].frame_samples or 1, features.copy()
     for clip, real in zip(changed, length, strict=True):
-        clip[max(real, 1) :] = 100.0
+        clip[max(-(-real // frame), 1) * frame :] = 100.0
     np.testing.assert_array_equal(network([features, length]), network([changed, length]))
 
 
@@ -404,6 +413,7 @@ def test_a_gate_of_kw_mlp_begins_almost_open() -> None:
     [
         ("lstm", dataclasses.replace(LAST, dense_units=(6,)), SMALL_MFCC),
         ("lstm", MEAN, SMALL_MFCC),
+        pytest.param("lstm", dataclasses.replace(FRAMED, frame_samples=400), SMALL_WAVEFORM, marks=pytest.mark.slow),
         ("m5", m5.Numbers(stages=((4,), (4,)), kernel_size=80, stride=40, padding="valid"), SMALL_WAVEFORM),
         pytest.param("kwt", dataclasses.replace(SMALL_KWT, blocks=1), SMALL_MFCC, marks=pytest.mark.slow),
         pytest.param("kw_mlp", dataclasses.replace(SMALL_KW_MLP, blocks=1), SMALL_MFCC, marks=pytest.mark.slow),
@@ -420,7 +430,7 @@ def test_training_lowers_the_loss(name: str, numbers: Any, view: View, tmp_path:
     fit = dataclasses.replace(
         FIT, splits=("train", "validation"), epochs=4, batch_size=8, learning_rate_schedule="constant"
     )
-    model = dataclasses.replace(MODEL, network=name, numbers=numbers, fit=fit, augment=NO_CHANGE)
+    model = dataclasses.replace(MODEL, network=name, definition=view, numbers=numbers, fit=fit, augment=NO_CHANGE)
     train(model, feature_store(tmp_path / "features", view, CLIPS), tmp_path / "model", tmp_path)
     losses = [float(row["loss"]) for row in read_history(tmp_path / "model")]
     assert losses[-1] < 0.97 * losses[0]
@@ -431,6 +441,8 @@ def test_training_lowers_the_loss(name: str, numbers: Any, view: View, tmp_path:
     ("name", "numbers", "shape", "message"),
     [
         ("lstm", LAST, (8000,), r"lstm reads two-dimensional features, but the view made_up has shape \(8000,\)"),
+        ("lstm", FRAMED, (98, 40), r"frame_samples 8 divides waveforms .* the view made_up has shape \(98, 40\)"),
+        ("lstm", FRAMED, (8001,), r"shape \(8001,\): give it a waveform of a multiple"),
         ("kwt", SMALL_KWT, (8000,), "kwt reads two-dimensional features"),
         ("kw_mlp", SMALL_KW_MLP, (8000,), "kw_mlp reads two-dimensional features"),
         ("mhatt_rnn", SMALL_MHATT, (8000,), "mhatt_rnn reads two-dimensional features"),

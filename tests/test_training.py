@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.metrics import f1_score
 from training_store import ARCHIVES, CLASSES, COUNTS, SMALL_MFCC, clip_store, feature_store, real_length, task_of
 from training_tools import ALL_CHANGES, FIT, MODEL, NO_CHANGE, NUMBERS
 
@@ -25,11 +26,12 @@ from training.config import Augment, Fit, Model
 from training.fitting.augment import augmentation, cover, masks, shift, shifts
 from training.fitting.checkpoint import Checkpoint, best_epoch, is_over
 from training.fitting.epochs import epochs
-from training.fitting.objective import learning_rate
+from training.fitting.objective import MicroF1, learning_rate
 from training.inputs import Inputs
 from training.models import cnn
 from training.network_file import read_network
-from training.normalization import normalization, pooled
+from training.normalization import normalization
+from training.statistics import pooled
 from training.train import inputs_of, train
 
 WAVEFORM = Waveform(kind="waveform", sample_rate_hz=8000)
@@ -81,6 +83,7 @@ def test_a_model_says_what_it_is_and_what_it_was_trained_on(trained: Path) -> No
         view="small",
         view_version=version(SMALL_MFCC),
         definition=definition(SMALL_MFCC),
+        source="small",
         classes=CLASSES,
         task=task_of(),
         archives=ARCHIVES,
@@ -94,9 +97,22 @@ def test_a_model_says_what_it_is_and_what_it_was_trained_on(trained: Path) -> No
 
 def test_the_history_has_a_row_for_each_epoch(trained: Path) -> None:
     rows = read_history(trained)
-    assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    expected = ["epoch", "loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1", "learning_rate"]
+    assert list(rows[0]) == expected
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
     assert float(rows[-1]["learning_rate"]) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_micro_f1_of_each_epoch_equals_that_of_scikit_learn_and_the_accuracy(trained: Path, store: Store) -> None:
+    for row in read_history(trained):
+        for split in ("", "val_"):
+            assert float(row[f"{split}f1"]) == pytest.approx(float(row[f"{split}accuracy"]), abs=1e-6)
+    labels, probabilities = np.array([0, 1, 1, 3, 2]), np.eye(4, dtype=np.float32)[[0, 1, 2, 2, 2]] * 0.5 + 0.125
+    metric = MicroF1()
+    for part in (slice(0, 3), slice(3, 5)):
+        metric.update_state(labels[part], probabilities[part])
+    expected = f1_score(labels, probabilities.argmax(axis=1), average="micro")
+    assert float(metric.result()) == pytest.approx(expected) and 0 < expected < 1
 
 
 def test_the_model_folder_holds_the_model_alone_and_logs_stand_outside(root: Path, trained: Path) -> None:
@@ -112,7 +128,8 @@ def test_the_model_folder_holds_the_model_alone_and_logs_stand_outside(root: Pat
 def test_kept_weights_are_those_of_the_best_epoch(trained: Path, store: Store) -> None:
     description, network = read_description(trained), read_network(trained)
     found = [
-        (network.predict_on_batch(x).argmax(axis=1) == y.numpy()) for x, y in dataset.ordered(store, "validation", 20)
+        (network.predict_on_batch(x).argmax(axis=1) == y.numpy())
+        for x, y in dataset.ordered(dataset.source(store), "validation", 20)
     ]
     assert description.validation
     assert float(np.concatenate(found).mean()) == pytest.approx(description.validation.accuracy, abs=1e-6)
@@ -131,7 +148,9 @@ def test_each_epoch_is_validated_on_every_clip_once(
     save = Checkpoint.save
 
     def validate_then_save(self: Checkpoint, network: keras.Model, row: dict[str, float]) -> None:
-        found = [(network.predict_on_batch(x), y.numpy()) for x, y in dataset.ordered(store, "validation", 7)]
+        found = [
+            (network.predict_on_batch(x), y.numpy()) for x, y in dataset.ordered(dataset.source(store), "validation", 7)
+        ]
         expected.append(smoothed_cross_entropy(*(np.concatenate(each) for each in zip(*found, strict=True))))
         save(self, network, row)
 
@@ -222,7 +241,7 @@ def test_a_fit_on_train_and_validation_keeps_the_last_epoch_and_has_no_validatio
     description = train(both, store, tmp_path / "m", tmp_path)
     assert (description.epochs, description.best_epoch, description.validation) == (3, 3, None)
     assert json.loads((tmp_path / "m" / "model.json").read_text())["validation"] is None
-    assert list(read_history(tmp_path / "m")[0]) == ["epoch", "loss", "accuracy", "learning_rate"]
+    assert list(read_history(tmp_path / "m")[0]) == ["epoch", "loss", "accuracy", "f1", "learning_rate"]
     assert list(json.loads((tmp_path / "dvclive/metrics/small.json").read_text())) == ["train_acc"]
 
 
@@ -231,7 +250,10 @@ def test_a_fit_on_two_splits_holds_each_clip_of_both_once_and_normalizes_by_both
     found = np.concatenate([x.numpy() for x, _ in epochs_of(store, fit, NO_CHANGE)])
     expected = np.concatenate([features_of(store, split) for split in fit.splits])
     np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(expected, axis=0))
-    statistics, flat = inputs_of(store, fit.splits).statistics, expected.reshape(-1, 12).astype(np.float64)
+    statistics, flat = (
+        inputs_of(dataset.source(store), fit.splits).statistics,
+        expected.reshape(-1, 12).astype(np.float64),
+    )
     assert (statistics.clips, statistics.values) == (len(expected), len(flat))
     for name, values in (("mean", flat.mean(axis=0)), ("std", flat.std(axis=0)), ("min", flat.min(axis=0))):
         np.testing.assert_allclose(getattr(statistics, name), values, rtol=1e-9)
@@ -250,13 +272,13 @@ def test_learning_rate_warms_up_linearly_and_falls_along_half_a_cosine_to_zero()
 
 def features_of(store: Store, split: str) -> np.ndarray[Any, Any]:
     """The features of a split in the order of the shards."""
-    return np.concatenate([features.numpy() for features, _ in dataset.ordered(store, split, 7)])
+    return np.concatenate([features.numpy() for features, _ in dataset.ordered(dataset.source(store), split, 7)])
 
 
 def epochs_of(store: Store, fit: Fit, augment: Augment, first_epoch: int = 0) -> tf.data.Dataset:
     """The batches of all epochs."""
-    statistics = inputs_of(store, fit.splits).statistics
-    return epochs(store, fit, augment, statistics, ("features",), first_epoch)
+    statistics = inputs_of(dataset.source(store), fit.splits).statistics
+    return epochs(dataset.source(store), fit, augment, statistics, ("features",), first_epoch)
 
 
 def epoch_features(store: Store, fit: Fit, augment: Augment, first_epoch: int = 0) -> list[np.ndarray[Any, Any]]:
@@ -288,13 +310,13 @@ def test_the_pipeline_is_traced_once_and_reads_statistics_once_whatever_the_numb
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    example = dataset.example
-    monkeypatch.setattr(dataset, "example", lambda *given: calls.append("example") or example(*given))
-    statistics = inputs_of(store, FIT.splits).statistics
+    arranged = dataset.arranged
+    monkeypatch.setattr(dataset, "arranged", lambda *given: calls.append("arranged") or arranged(*given))
+    statistics = inputs_of(dataset.source(store), FIT.splits).statistics
     monkeypatch.setattr(Store, "statistics", lambda *_: calls.append("statistics"))
-    batches = epochs(store, dataclasses.replace(FIT, epochs=40), ALL_CHANGES, statistics, ("features",))
+    batches = epochs(dataset.source(store), dataclasses.replace(FIT, epochs=40), ALL_CHANGES, statistics, ("features",))
     assert len(batches) == 40 * 5 == sum(1 for _ in batches)
-    assert calls == ["example"]
+    assert calls == ["arranged"]
 
 
 @pytest.mark.parametrize(
@@ -303,6 +325,7 @@ def test_the_pipeline_is_traced_once_and_reads_statistics_once_whatever_the_numb
         dataclasses.replace(NO_CHANGE, time_shift_ms=240),
         dataclasses.replace(NO_CHANGE, time_masks=1, time_mask_frames=12),
         dataclasses.replace(NO_CHANGE, frequency_masks=1, frequency_mask_bins=6),
+        dataclasses.replace(NO_CHANGE, time_warp_frames=5),
     ],
 )
 def test_augmentation_changes_each_clip_and_each_epoch_in_its_own_way(tmp_path: Path, augment: Augment) -> None:
@@ -415,7 +438,7 @@ def masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
 
 def test_a_network_is_one_file_and_may_read_the_clips_real_steps(masked: Model, store: Store, tmp_path: Path) -> None:
     assert train(masked, store, tmp_path / "m", tmp_path).network == "masked"
-    for (_, length), label in dataset.ordered(store, "test", 20, ("features", "length")):
+    for (_, length), label in dataset.ordered(dataset.source(store), "test", 20, ("features", "length")):
         assert length.dtype == tf.int32
         expected = [-(-real_length(each) // 640) for each in label.numpy()]
         assert length.numpy().tolist() == [min(each, 25) for each in expected]
@@ -434,10 +457,10 @@ def test_probabilities_stay_float32_under_mixed_precision(store: Store, tmp_path
 
 def test_waveforms_are_read_as_numbers_from_minus_one_to_one_and_refused_by_the_cnn(tmp_path: Path) -> None:
     waveforms = feature_store(tmp_path / "waves", WAVEFORM, FEW)
-    features, _ = next(iter(dataset.ordered(waveforms, "train", 2)))
+    features, _ = next(iter(dataset.ordered(dataset.source(waveforms), "train", 2)))
     assert features.dtype == tf.float32 and float(tf.reduce_max(tf.abs(features))) <= 1.0
     with pytest.raises(DataError, match=r"cnn reads two-dimensional features.*waveform has shape \(8000,\)"):
-        train(MODEL, waveforms, tmp_path / "model", tmp_path)
+        train(dataclasses.replace(MODEL, definition=WAVEFORM), waveforms, tmp_path / "model", tmp_path)
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -472,7 +495,7 @@ def test_a_model_that_cannot_be_trained_is_refused_in_one_sentence(
 
 def test_masks_of_waveforms_are_refused() -> None:
     with pytest.raises(DataError, match=r"masks need two-dimensional features.*set time_masks"):
-        augmentation(ALL_CHANGES, WAVEFORM, np.zeros(1))
+        augmentation(dataclasses.replace(ALL_CHANGES, time_warp_frames=0), WAVEFORM, np.zeros(1))
 
 
 def test_a_file_in_the_place_of_the_models_folder_is_refused(store: Store, tmp_path: Path) -> None:
@@ -494,7 +517,7 @@ def test_an_unfinished_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text.replace("keyword-spotting-model/2", "keyword-spotting-model/1"), "format 'keyword-spotting"),
+        (lambda text: text.replace("keyword-spotting-model/3", "keyword-spotting-model/2"), "format 'keyword-spotting"),
         (lambda text: text.replace('"epochs": 6', '"epochs": "six"'), "not a valid description"),
         (lambda text: text[:-9], "not a valid description"),
     ],

@@ -25,6 +25,7 @@ from readers.store import Store, open_store
 from registry.verify.checks import CHECKS, verify
 from registry.verify.findings import Location, Problem, Report
 from stores.framing import RecordWriter, read_records
+from stores.lineage import SplitRule
 from stores.manifest import CATALOG_FILE, DATASET_INFO_FILE, MANIFEST_FILE, STATISTICS_FILE
 from stores.schema import Field, RecordSpec
 
@@ -241,6 +242,18 @@ def test_a_speaker_in_two_splits_is_found_though_everything_else_is_forged(held:
     assert problem.place.file == shard_file("test", clip.shard) and problem.place.id == clip.id
     assert problem.message.startswith(f"speaker {clip.row['speaker']} is in train (")
     assert problem.message.endswith(f"and test (1 clip, such as {clip.id})")
+
+
+def test_a_speaker_in_two_splits_is_no_fault_where_the_task_divides_clips(held: Content, tmp_path: Path) -> None:
+    held.of("train", "yes")[0].split = "test"
+    assert held.manifest.task
+    task = dataclasses.replace(held.manifest.task, split=SplitRule(method="random", ratio=(2, 1, 1), salt=""))
+    by_clip = Content(dataclasses.replace(held.manifest, task=task), held.clips)
+    report = report_of(forge(tmp_path / held.manifest.version, by_clip).path)
+    assert not problems(report)
+    assert report.check("speakers").remarks == (
+        "not compared: split.method random divides clips, so a speaker is in several splits",
+    )
 
 
 def test_a_speaker_in_two_splits_is_found_where_the_catalog_or_the_id_denies_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from readers.store import Store
 from registry.export.clip_files import gray_levels
 from registry.export.plan import make_plan
 from results.model import read_description
-from training.dataset import ordered
+from training.dataset import ordered, source
 from training.train import train
 
 MICRO = Micro(kind="micro", hop_ms=20)
@@ -48,7 +49,7 @@ def test_every_reader_gives_the_same_numbers(store: Store) -> None:
 def test_statistics_and_networks_have_the_scale_of_the_view(store: Store) -> None:
     scaled = expected(store, "train") * np.float32(0.0390625)
     assert np.allclose(store.statistics().mean, scaled.mean(axis=(0, 1)), rtol=1e-6)
-    inputs = np.concatenate([inputs for inputs, _ in ordered(store, "train", 10).as_numpy_iterator()])
+    inputs = np.concatenate([inputs for inputs, _ in ordered(source(store), "train", 10).as_numpy_iterator()])
     assert same(inputs, scaled)
 
 
@@ -75,5 +76,5 @@ def test_a_picture_spans_the_range_of_the_stored_numbers(store: Store, tmp_path:
 
 
 def test_a_network_learns_from_them(store: Store, tmp_path: Path) -> None:
-    train(MODEL, store, tmp_path / "models" / "small", tmp_path)
+    train(dataclasses.replace(MODEL, definition=MICRO), store, tmp_path / "models" / "small", tmp_path)
     assert read_description(tmp_path / "models" / "small").validation.accuracy > 0.9

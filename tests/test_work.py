@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 from base import files
 from base.errors import DataError
-from pipelines.engine.transforms import Commit, ShardMap
-from pipelines.engine.work import Step, Work, begin_file, begin_store, finish, is_committed
+from pipelines.engine.transforms import Commit, JointMap, ShardMap
+from pipelines.engine.work import JointStep, Step, Work, begin_file, begin_store, finish, is_committed
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,27 @@ class Square(Step[int, Squared]):
             log.write(f"{item}\n")
         files.write_text(work.path(f"part-{item}"), str(item**2))
         return Squared(item, item**2)
+
+
+class Powers(JointStep[int, Squared]):
+    """Writes a power of a number for each output, the square for the first; the log has the outputs made together."""
+
+    name = "powers"
+    report = Squared
+
+    def __init__(self, log: Path, outputs: Sequence[str], bad: tuple[int, ...] = ()) -> None:
+        self._log, self._bad = log, bad
+        self._exponents = {output: 2 + place for place, output in enumerate(outputs)}
+
+    def index(self, item: int) -> int:
+        return item
+
+    def run_together(self, item: int, works: Sequence[Work]) -> list[Squared]:
+        if item in self._bad:
+            raise DataError(f"{item} has no powers")
+        with self._log.open("a") as log:
+            log.write(f"{item}: {[self._exponents[work.output] for work in works]}\n")
+        return [Squared(item, item ** self._exponents[work.output]) for work in works]
 
 
 def add_up(reports: list[Squared], work: Work) -> None:
@@ -128,6 +150,20 @@ def test_a_run_that_died_before_its_output_took_its_place_only_moves_it(log: Pat
     assert is_committed(work)
     finish(work)
     assert files.read_text(out) == "0\n1\n4\n" and squared(log) == [0, 1, 2]
+
+
+def test_an_item_is_worked_on_for_those_outputs_alone_that_lack_its_report(log: Path, tmp_path: Path) -> None:
+    works = [begin_file(str(tmp_path / name), {}) for name in ("squares", "cubes")]
+    outputs = [work.output for work in works]
+    first: Any = [1, 2, 3] | JointMap(works, Powers(log, outputs, bad=(3,)))
+    assert sorted([each.square for each in reports] for reports in first) == [[1, 1], [4, 8]]
+    with pytest.raises(DataError, match="3 has no powers"):
+        finish(works[0])
+    files.remove(works[0].report_path("powers", 1))
+    files.remove(works[1].report_path("powers", 2))
+    again: Any = [1, 2, 3] | JointMap(works, Powers(log, outputs))
+    assert sorted([each.square for each in reports] for reports in again) == [[1, 1], [4, 8], [9, 27]]
+    assert sorted(log.read_text().splitlines()) == ["1: [2, 3]", "1: [2]", "2: [2, 3]", "2: [3]", "3: [2, 3]"]
 
 
 def test_a_pipeline_that_ended_early_says_so(out: str) -> None:

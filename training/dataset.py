@@ -2,32 +2,87 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import keras
 import tensorflow as tf
 
 from base.errors import DataError
-from features.views import View
+from features import tensor_operations
+from features.frontend import front_end
+from features.views import WHOLE_CLIPS, View
 from readers.store import Store
 from training.inputs import FEATURES, LENGTH
 
 Batch: TypeAlias = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
-"""(inputs, labels): the features alone, or a tuple of all inputs in the order of the network's; labels int64."""
+"""(inputs, labels): the features alone, or a tuple of all inputs in the order of the network's; labels int64, or
+float32 (batch, classes) where a clip has a share in several."""
 
 
-def view_of(store: Store) -> View:
-    """The view of a store of features.
+@dataclass(frozen=True)
+class Source:
+    """A store and the view that is wanted of it: the one that it holds, or one that is computed from its waveforms.
+
+    Attributes:
+        store: finished; it holds the view, or whole clips at 16 kHz.
+        view: what a network reads.
+    """
+
+    store: Store
+    view: View
+
+    @property
+    def computes(self) -> bool:
+        """Whether the view is computed from waveforms as they are read."""
+        return self.store.view != self.view
+
+    def columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The fields of a record that batches with such inputs need."""
+        return (self.store.tensor, "label", *(("length",) if LENGTH in names else ()))
+
+    def features(self, stored: tf.Tensor) -> tf.Tensor:
+        """What a network reads of a batch.
+
+        Args:
+            stored: the tensor of the store's records, (batch, ...); of waveforms int16, (batch, 16000).
+
+        Returns:
+            float32, (batch, *view.shape); whole numbers times the view's scale.
+        """
+        values = front_end(self.view, tensor_operations)(stored) if self.computes else stored
+        return values if values.dtype == tf.float32 else tf.cast(values, tf.float32) * self.view.scale
+
+    def steps(self, lengths: tf.Tensor) -> tf.Tensor:
+        """Steps of the view before the padding: int32, (batch,).
+
+        Args:
+            lengths: what the store's records say, int64, (batch,).
+        """
+        own = self.view.real_length(lengths) if self.computes else lengths
+        return tf.cast(self.view.real_steps(own), tf.int32)
+
+
+def source(store: Store, view: View | None = None) -> Source:
+    """A store to read a view from.
+
+    Args:
+        store: a finished store of features.
+        view: what a network reads, by default the view of the store.
 
     Raises:
-        DataError: the store holds clips.
+        DataError: the store holds clips, or neither the view nor whole clips at 16 kHz.
     """
     if store.view is None:
         raise DataError(f"{store.path} holds clips, not the features of a view: give a store that `extract` made")
-    return store.view
+    if view not in (None, store.view) and store.view != WHOLE_CLIPS:
+        raise DataError(
+            f"{store.path} holds the view {store.name}, but a {view.kind} of another definition is wanted: give a "
+            "store of that view, or of waveforms at 16 kHz"
+        )
+    return Source(store, view or store.view)
 
 
 def input_names(network: keras.Model) -> tuple[str, ...]:
@@ -52,42 +107,34 @@ def steps(store: Store, splits: Sequence[str], batch_size: int) -> int:
     return math.ceil(sum(clips(store, split) for split in splits) / batch_size)
 
 
-def columns(store: Store, names: Sequence[str]) -> tuple[str, ...]:
-    """The fields of a record that batches with such inputs need."""
-    return (store.tensor, "label", *(("length",) if LENGTH in names else ()))
-
-
-def example(view: View, names: Sequence[str], record: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """The inputs by name, and the labels, of a batch of records.
+def inputs(source: Source, names: Sequence[str], record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The inputs of a batch of records by name.
 
     Args:
-        view: the view of the store.
+        source: where the records come from, and what a network reads of them.
         names: the inputs wanted.
-        record: the fields `columns` of a batch.
+        record: the fields `source.columns` of a batch.
 
     Returns:
-        ({"features": float32, (batch, *view.shape), whole numbers times the view's scale; "length": int32, (batch,)},
-        labels, int64, (batch,)).
+        "features", float32, (batch, *view.shape), and where it is wanted "length", steps, int32, (batch,).
     """
-    features = record[view.tensor_name]
-    scaled = features if features.dtype == tf.float32 else tf.cast(features, tf.float32) * view.scale
-    inputs = {FEATURES: scaled}
+    found = {FEATURES: source.features(record[source.store.tensor])}
     if LENGTH in names:
-        inputs[LENGTH] = tf.cast(view.real_steps(record["length"]), tf.int32)
-    return inputs, record["label"]
+        found[LENGTH] = source.steps(record["length"])
+    return found
 
 
-def arranged(names: Sequence[str], inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Batch:
+def arranged(names: Sequence[str], inputs: dict[str, tf.Tensor]) -> tf.Tensor | tuple[tf.Tensor, ...]:
     """Inputs by name in the form that a network takes."""
     values = tuple(inputs[name] for name in names)
-    return (values[0] if len(values) == 1 else values), labels
+    return values[0] if len(values) == 1 else values
 
 
-def ordered(store: Store, split: str, batch_size: int, names: Sequence[str] = (FEATURES,)) -> tf.data.Dataset:
+def ordered(source: Source, split: str, batch_size: int, names: Sequence[str] = (FEATURES,)) -> tf.data.Dataset:
     """Each clip of a split once, in the order of the shards.
 
     Args:
-        store: a finished store of one view.
+        source: where the records come from, and what a network reads of them.
         split: "train", "validation" or "test".
         batch_size: clips a batch; the last one may be smaller.
         names: the inputs wanted.
@@ -98,8 +145,9 @@ def ordered(store: Store, split: str, batch_size: int, names: Sequence[str] = (F
     Raises:
         DataError: the split is missing or empty.
     """
-    read = functools.partial(example, view_of(store), names)
-    arrange = functools.partial(arranged, names)
-    counted = tf.data.experimental.assert_cardinality(steps(store, (split,), batch_size))
-    records = store.dataset(split, batch_size, columns=columns(store, names))
-    return records.map(lambda record: arrange(*read(record))).apply(counted)
+
+    def batch(record: dict[str, tf.Tensor]) -> Batch:
+        return arranged(names, inputs(source, names, record)), record["label"]
+
+    counted = tf.data.experimental.assert_cardinality(steps(source.store, (split,), batch_size))
+    return source.store.dataset(split, batch_size, columns=source.columns(names)).map(batch).apply(counted)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import keras
 import numpy as np
+import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
 from base import command, params
@@ -17,6 +18,7 @@ from results.evaluation import Evaluation, Figures, figures, write_evaluation
 from results.model import check_fit, read_description
 from results.predictions import Predictions
 from training import dataset
+from training.dataset import Source
 from training.network_file import read_network
 
 
@@ -34,8 +36,8 @@ class Evaluate:
 def main(model: Path, store: str, folder: Path) -> None:
     """Evaluate MODEL on the test split of STORE and write predictions, figures and tables into FOLDER.
 
-    MODEL is the folder that train wrote, STORE any features of its view and classes. Where STORE differs in other ways
-    from the store that the model was trained on, each difference is named.
+    MODEL is the folder that train wrote, STORE any features of its view, or waveforms at 16 kHz, with its classes.
+    Where STORE differs in other ways from the store that the model was trained on, each difference is named.
     """
     numbers: Evaluate = params.load("evaluate", Evaluate)
     found = evaluate(model, open_store(store), folder, numbers.batch_size)
@@ -50,7 +52,7 @@ def evaluate(model: Path, store: Store, folder: Path, batch_size: int) -> Figure
 
     Args:
         model: folder of a finished model.
-        store: features of the model's view, labeled with its classes.
+        store: features of the model's view, or waveforms at 16 kHz, labeled with its classes.
         folder: where to write.
         batch_size: clips at once.
 
@@ -69,45 +71,62 @@ def evaluate(model: Path, store: Store, folder: Path, batch_size: int) -> Figure
         store=store.name,
         store_manifest_sha256=store.manifest.sha256,
         differences=differences,
-        predictions=predict(read_network(model), store, batch_size),
+        predictions=predict(read_network(model), dataset.source(store, description.feature_view), batch_size),
         counts=store.manifest.task.counts if store.manifest.task else {},
     )
     write_evaluation(folder, evaluation)
     return figures(evaluation.predictions)
 
 
-def predict(network: keras.Model, store: Store, batch_size: int) -> Predictions:
+def predict(network: keras.Model, source: Source, batch_size: int) -> Predictions:
     """The probabilities of every test clip, in order of id.
 
     Args:
         network: from features to probabilities.
-        store: features of the view that it reads.
+        source: the store, and what the network reads of it.
         batch_size: clips at once; the last batch may be smaller.
 
     Raises:
         DataError: there is no test clip, or the shards hold other clips than the manifest says.
     """
-    expected, names, view = dataset.clips(store, "test"), dataset.input_names(network), dataset.view_of(store)
+    return Predictions(*classify(network, source, batch_size), source.store.classes)
+
+
+def classify(
+    network: keras.Model, source: Source, batch_size: int, split: str = "test"
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """What a network gives for every clip of a split, in order of id.
+
+    Args:
+        network: from features to anything.
+        source: the store, and what the network reads of it.
+        batch_size: clips at once; the last batch may be smaller.
+        split: "train", "validation" or "test".
+
+    Returns:
+        The ids, the labels, int64, (clips,), and the network's outputs, float32, (clips, ...).
+
+    Raises:
+        DataError: there is no clip, or the shards hold other clips than the manifest says.
+    """
+    store, names = source.store, dataset.input_names(network)
+    expected = dataset.clips(store, split)
     ids: list[str] = []
-    labels, probabilities = [], []
-    records = store.dataset("test", batch_size, columns=("id", *dataset.columns(store, names)))
-    for record in command.with_progress(records, dataset.steps(store, ("test",), batch_size), "batch", "evaluate"):
-        inputs, label = dataset.arranged(names, *dataset.example(view, names, record))
+    labels, outputs = [], []
+    records = store.dataset(split, batch_size, columns=("id", *source.columns(names)))
+    for record in command.with_progress(records, dataset.steps(store, (split,), batch_size), "batch", split):
+        inputs = dataset.arranged(names, dataset.inputs(source, names, record))
         ids += [name.decode() for name in record["id"].numpy()]
-        labels.append(label.numpy())
-        probabilities.append(network.predict_on_batch(inputs))
+        labels.append(record["label"].numpy())
+        outputs.append(network.predict_on_batch(inputs))
     if len(ids) != expected or len(set(ids)) != expected:
         raise DataError(
-            f"{store.path}: the test shards hold {len(ids)} clips, {len(set(ids))} of them distinct, but its manifest "
-            f"says {expected}; make the store again"
+            f"{store.path}: the {split} shards hold {len(ids)} clips, {len(set(ids))} of them distinct, but its "
+            f"manifest says {expected}; make the store again"
         )
     order = sorted(range(expected), key=ids.__getitem__)
-    return Predictions(
-        ids=tuple(ids[i] for i in order),
-        labels=np.concatenate(labels)[order],
-        probabilities=np.concatenate(probabilities)[order].astype(np.float32),
-        classes=store.classes,
-    )
+    found = np.concatenate(outputs)[order].astype(np.float32)
+    return tuple(ids[i] for i in order), np.concatenate(labels)[order], found
 
 
 if __name__ == "__main__":

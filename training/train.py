@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import keras
@@ -16,35 +18,52 @@ import keras
 from base import command
 from base.errors import DataError
 from base.files import to_json, write_text
+from features.views import definition, version
 from readers.store import Store, open_store
-from results.model import HISTORY_FILE, MODEL_FILE, NETWORK_FILE, ModelDescription, Validation, write_description
+from results.model import (
+    HISTORY_FILE,
+    MODEL_FILE,
+    NETWORK_FILE,
+    ModelDescription,
+    Validation,
+    read_description,
+    write_description,
+)
 from training import dataset, models
-from training.config import Model, load_model
-from training.fitting.callbacks import callbacks
+from training.config import Fit, Model, load_model
+from training.dataset import Source
+from training.fitting.callbacks import TENSORBOARD_FOLDER, callbacks
 from training.fitting.checkpoint import CHECKPOINT_FOLDER, Checkpoint, Row, best_epoch, is_over
 from training.fitting.epochs import epochs
+from training.fitting.fused import fused
+from training.fitting.gradients import GradientHistograms
 from training.fitting.objective import compile_network
+from training.fitting.teacher import Teacher, teacher
 from training.inputs import Inputs
-from training.network_file import write_network
-from training.normalization import pooled
+from training.network_file import read_network, write_network
+from training.statistics import statistics_of
 
-HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+TIMES_FOLDER: Final = "logs/training"
+HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1", "learning_rate")
 
 
 @click.command()
 @click.argument("name")
 @click.argument("store")
 @click.argument("folder", type=click.Path(path_type=Path))
-def main(name: str, store: str, folder: Path) -> None:
-    """Train the model NAME of params.yaml (such as cnn) on the features of STORE; write it into FOLDER.
+@click.option("--teacher", "teacher_folder", type=click.Path(path_type=Path), help="A trained model to learn from.")
+def main(name: str, store: str, folder: Path, teacher_folder: Path | None) -> None:
+    """Train the model NAME of params.yaml (such as cnn) on STORE, its source; write it into FOLDER.
 
     A run that was interrupted is resumed at its last finished epoch when the command is given again with the same
     features and parameters. DVCLive logs into dvclive/, TensorBoard into logs/tensorboard/NAME.
     """
     model, features = load_model(name), open_store(store)
-    if features.name != model.view:
-        raise DataError(f"models.{name} reads the view {model.view}, but {store} holds {features.name}")
-    description = train(model, features, folder)
+    if features.name != model.source:
+        raise DataError(f"models.{name} reads {model.source}, but {store} holds {features.name}")
+    if (teacher_folder is not None) != (model.fit.distillation_weight > 0):
+        raise DataError(f"{name}: give --teacher where the model has a teacher in params.yaml, and only there")
+    description = train(model, features, folder, teacher_folder=teacher_folder)
     validation = description.validation
     outcome = (
         f"validation accuracy {validation.accuracy:.1%} of {validation.clips:,} clips"
@@ -54,14 +73,17 @@ def main(name: str, store: str, folder: Path) -> None:
     command.say(f"{folder}: epoch {description.best_epoch} of {description.epochs} is kept, {outcome}")
 
 
-def train(model: Model, store: Store, folder: Path, logs: Path = Path()) -> ModelDescription:
+def train(
+    model: Model, store: Store, folder: Path, logs: Path = Path(), teacher_folder: Path | None = None
+) -> ModelDescription:
     """Train a model and write it: the network, its history and its description.
 
     Args:
         model: what to train and how.
-        store: a finished store of the view that the model reads.
+        store: a finished store of the view that the model reads, or of the waveforms that it is computed from.
         folder: where to write; model.json comes last.
-        logs: where TensorBoard's and DVCLive's logs go, the project's root.
+        logs: where TensorBoard's and DVCLive's logs and the time that it took go, the project's root.
+        teacher_folder: of a finished model to learn from, or None.
 
     Returns:
         What model.json says.
@@ -69,44 +91,97 @@ def train(model: Model, store: Store, folder: Path, logs: Path = Path()) -> Mode
     Raises:
         DataError: features that the network can't read, an empty split, or a loss that is not finite.
     """
-    fit = model.fit
+    prepare(model.fit)
+    source = dataset.source(store, model.definition)
+    inputs = inputs_of(source, model.fit.splits)
+    network = models.find(model.network).build(inputs, model.numbers)
+    learned = None if teacher_folder is None else teacher_of(teacher_folder, source, model.fit)
+    made_from = fingerprint(store, model, teacher_folder)
+    return fit_and_write(network, fused(network), model, source, inputs, folder, logs, made_from, learned)
+
+
+def prepare(fit: Fit) -> None:
+    """Set what Keras keeps for the whole process: the precision of layers, the seed of first weights and dropout."""
     keras.config.set_dtype_policy(fit.precision)
     keras.utils.set_random_seed(fit.seed)
-    inputs = inputs_of(store, fit.splits)
-    network = models.find(model.network).build(inputs, model.numbers)
-    compile_network(network, fit, dataset.steps(store, fit.splits, fit.batch_size))
+
+
+def fit_and_write(
+    network: keras.Model,
+    fitted: keras.Model,
+    model: Model,
+    source: Source,
+    inputs: Inputs,
+    folder: Path,
+    logs: Path,
+    made_from: str,
+    learned: Teacher | None = None,
+) -> ModelDescription:
+    """Fit a network and write it.
+
+    Args:
+        network: what is written.
+        fitted: what is fitted: the network, or a copy of it with the same weights in the same order.
+        model: how it is fitted.
+        source: the store, and what the network reads of it.
+        inputs: what the network is built from.
+        folder, logs: as for `train`.
+        made_from: fingerprint of the run.
+        learned: the teacher, if any.
+
+    Returns:
+        What model.json says.
+
+    Raises:
+        DataError: an empty split, or a loss that is not finite.
+    """
+    fit, store = model.fit, source.store
+    compile_network(fitted, fit, dataset.steps(store, fit.splits, fit.batch_size))
     validation_clips = dataset.clips(store, "validation") if fit.validates else 0
     clear(folder)
-    checkpoint = Checkpoint(folder / CHECKPOINT_FOLDER, fingerprint(store, model))
-    run(network, model, store, inputs, checkpoint, logs)
-    checkpoint.restore_best(network)
+    checkpoint = Checkpoint(folder / CHECKPOINT_FOLDER, made_from)
+    run(fitted, model, source, inputs, checkpoint, logs, learned)
+    checkpoint.restore_best(fitted)
+    network.set_weights(fitted.get_weights())
     kept = best_epoch(checkpoint.rows)
     accuracy = checkpoint.rows[kept - 1].get("val_accuracy")
     validation = None if accuracy is None else Validation(accuracy=accuracy, clips=validation_clips)
     description = describe(model, store, network, len(checkpoint.rows), kept, validation)
     write_text(str(folder / HISTORY_FILE), history(checkpoint.rows))
+    write_text(str(logs / TIMES_FOLDER / f"{model.name}.json"), to_json(times(model, source, checkpoint.rows)))
     write_network(folder, network)
     write_description(folder, description)
     checkpoint.remove()
     return description
 
 
-def inputs_of(store: Store, splits: Sequence[str]) -> Inputs:
-    """What a network is built from, for a store of features of which some splits are fitted.
+def inputs_of(source: Source, splits: Sequence[str]) -> Inputs:
+    """What a network is built from, for a store of which some splits are fitted.
 
     Raises:
-        DataError: the store has no view, or a split is missing or empty.
+        DataError: a split is missing or empty.
     """
-    view = dataset.view_of(store)
-    for split in splits:
-        dataset.clips(store, split)
-    statistics = pooled([store.statistics(split) for split in splits])
-    return Inputs(view.kind, view.shape, view.step_ms, store.classes, statistics)
+    view = source.view
+    return Inputs(view.kind, view.shape, view.step_ms, source.store.classes, statistics_of(source, splits))
 
 
-def fingerprint(store: Store, model: Model) -> str:
-    """SHA-256 (hex) of all that decides a run: the store's manifest, the model and its numbers, Keras."""
-    parts = [store.manifest.to_json(), model.name, model.network, to_json(model.parameters), keras.__version__]
+def teacher_of(folder: Path, pupil: Source, fit: Fit) -> Teacher:
+    """The teacher that a finished model is.
+
+    Raises:
+        DataError: the model is unfinished, knows other classes, or reads what the store does not have.
+    """
+    model = read_description(folder)
+    weight, temperature = fit.distillation_weight, fit.distillation_temperature
+    return teacher(read_network(folder), model.feature_view, model.classes, pupil, weight, temperature)
+
+
+def fingerprint(store: Store, model: Model, teacher_folder: Path | None) -> str:
+    """SHA-256 (hex) of all that decides a run: the store's manifest, the model and its numbers, the teacher, Keras."""
+    learned = "" if teacher_folder is None else hashlib.sha256((teacher_folder / NETWORK_FILE).read_bytes()).hexdigest()
+    view = to_json(definition(model.definition))
+    parts = [store.manifest.to_json(), model.name, model.network, view, to_json(model.parameters), learned]
+    parts.append(keras.__version__)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -123,9 +198,17 @@ def clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def run(network: keras.Model, model: Model, store: Store, inputs: Inputs, checkpoint: Checkpoint, logs: Path) -> None:
+def run(
+    network: keras.Model,
+    model: Model,
+    source: Source,
+    inputs: Inputs,
+    checkpoint: Checkpoint,
+    logs: Path,
+    learned: Teacher | None,
+) -> None:
     """Fit a compiled network from the checkpoint's last epoch to the end."""
-    fit, names = model.fit, dataset.input_names(network)
+    fit, store, names = model.fit, source.store, dataset.input_names(network)
     first_epoch = len(checkpoint.rows)
     if first_epoch:
         checkpoint.restore_last(network)
@@ -133,16 +216,20 @@ def run(network: keras.Model, model: Model, store: Store, inputs: Inputs, checkp
     if first_epoch == fit.epochs or is_over(checkpoint.rows, fit.early_stopping_epochs):
         return
     # repeated and cut into passes by its steps: a single iterator serves all epochs, where each new one costs its start
-    validation = dataset.ordered(store, "validation", fit.batch_size, names).repeat() if fit.validates else None
+    validation = dataset.ordered(source, "validation", fit.batch_size, names).repeat() if fit.validates else None
+    around = callbacks(logs, model.name, checkpoint, fit)
+    if fit.gradient_histograms:
+        first_batch = next(iter(dataset.ordered(source, "train", fit.batch_size, names)))
+        around.insert(0, GradientHistograms(logs / TENSORBOARD_FOLDER / model.name, first_batch))
     network.fit(
-        epochs(store, fit, model.augment, inputs.statistics, names, first_epoch),
+        epochs(source, fit, model.augment, inputs.statistics, names, first_epoch, learned),
         validation_data=validation,
         validation_steps=dataset.steps(store, ("validation",), fit.batch_size) if fit.validates else None,
         initial_epoch=first_epoch,
         epochs=fit.epochs,
         steps_per_epoch=dataset.steps(store, fit.splits, fit.batch_size),
         shuffle=False,
-        callbacks=callbacks(logs, model.name, checkpoint, fit.early_stopping_epochs, fit.epochs),
+        callbacks=around,
         verbose=1 if sys.stderr.isatty() else 0,
     )
 
@@ -152,14 +239,15 @@ def describe(
 ) -> ModelDescription:
     """The description of a model trained on a store."""
     manifest = store.manifest
-    if manifest.task is None or manifest.definition is None:
+    if manifest.task is None:
         raise DataError(f"{store.path} holds clips, not the features of a view: give a store that `extract` made")
     return ModelDescription(
         name=model.name,
         network=model.network,
-        view=manifest.name,
-        view_version=manifest.version,
-        definition=manifest.definition,
+        view=model.view,
+        view_version=version(model.definition),
+        definition=definition(model.definition),
+        source=manifest.name,
         classes=manifest.classes,
         task=manifest.task,
         archives=manifest.archives,
@@ -171,11 +259,33 @@ def describe(
     )
 
 
+def times(model: Model, source: Source, rows: Sequence[Row]) -> dict[str, Any]:
+    """What a run took: its epochs with their validation, without the start; of a resumed run all parts."""
+    return {
+        "model": model.name,
+        "epochs": len(rows),
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows), 1),
+        "clips_per_epoch": sum(dataset.clips(source.store, split) for split in model.fit.splits),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def processor() -> str:
+    """Name of the processor, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
 def history(rows: Sequence[Row]) -> str:
     """The figures of each epoch as CSV; those of validation only where there was one."""
     text = io.StringIO()
     columns = [name for name in HISTORY_COLUMNS if name == "epoch" or name in rows[0]]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(rows, start=1))
     return text.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
@@ -24,6 +24,10 @@ from features.views.spectral import SpectralView as SpectralView
 from features.views.spectral import Spectrogram as Spectrogram
 
 View: TypeAlias = Annotated[Waveform | Spectrogram | LogMel | Mfcc | Pcen | Micro, Field(discriminator="kind")]
+
+
+WHOLE_CLIPS: Final = Waveform(kind="waveform", sample_rate_hz=SAMPLE_RATE_HZ)
+"""The view of all samples as they are, from which every other view can be computed."""
 
 
 def definition(view: View) -> dict[str, Any]:

@@ -148,16 +148,16 @@ class BaseView(ABC):
         """The largest length that a record can hold."""
         return self.clip_ms * self.length_rate_hz // 1000
 
-    def real_length(self, length: int) -> int:
+    def real_length(self, length: Any) -> Any:
         """A clip's real length as the view's records hold it.
 
         Args:
-            length: real samples at 16 kHz, 0..16000.
+            length: real samples at 16 kHz, 0..16000: an int, or an array or tensor of integers of at least 32 bits.
 
         Returns:
-            Real samples among those that the view sees, at `length_rate_hz`.
+            Real samples among those that the view sees, at `length_rate_hz`; the same type and shape.
         """
-        return min(-(-length * self.length_rate_hz // SAMPLE_RATE_HZ), self.max_length)
+        return _smaller(-(-length * self.length_rate_hz // SAMPLE_RATE_HZ), self.max_length)
 
     def real_steps(self, length: Any) -> Any:
         """How many steps along the first axis begin before the clip's real end.

@@ -18,14 +18,22 @@ from base.types import STRICT, Name
 from features.splits import hash64
 from pipelines import layouts
 from pipelines.archives import CORPUS_FILE, FORMATS, read_corpus, write_corpus
-from pipelines.corpus import download, local, synthesis
+from pipelines.corpus import download, foreign, local, synthesis
+from pipelines.corpus.foreign import Foreign
 from pipelines.corpus.synthesis import Synthesis
 from stores.lineage import Archive, ArchiveRole
 
 SYNTHETIC: Final = "synthetic"
-SYNTHETIC_FILE: Final = "synthetic_speech_commands.tar.gz"
+FOREIGN: Final = "foreign_words"
+HELD_OUT: Final = "held_out_foreign_words"
+SYNTHETIC_FILES: Final = {
+    SYNTHETIC: "synthetic_speech_commands.tar.gz",
+    FOREIGN: "synthetic_foreign_words.tar.gz",
+    HELD_OUT: "synthetic_held_out_foreign_words.tar.gz",
+}
+"""What is synthesized here, and the names of the archives."""
 OFFICIAL_LAYOUT: Final = "speech_commands"
-"""The layout of the releases and of the synthetic corpus."""
+"""The layout of the releases and of the synthetic archives."""
 
 RELEASES: Final[dict[str, download.Release]] = {
     "speech_commands_v0.02": download.Release(
@@ -55,7 +63,7 @@ class Source:
     """An entry of corpus.sources: an archive, and what can't be seen by looking at it.
 
     Attributes:
-        path: "synthetic", the name of an official release, or a path to an archive or a folder.
+        path: what is synthesized here, the name of an official release, or a path to an archive or a folder.
         role: main, test or noise; by default as the release or the layout has it.
         layout: name of a file of pipelines/layouts, or "auto" to find it by looking.
         corpus: what ids, speakers and recordings bear after an @; by default as the layout or the file's name has it.
@@ -88,10 +96,12 @@ class Corpus:
     Attributes:
         sources: the archives; of a clip that two have, the first is kept. A text stands for an entry with this path.
         synthesis: the embedded default corpus.
+        foreign: the synthetic words of other languages.
     """
 
     sources: Annotated[tuple[str | Source, ...], Field(min_length=1)]
     synthesis: Synthesis
+    foreign: Foreign
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ class Origin:
     """Where one archive comes from, and what corpus.json will say of it.
 
     Attributes:
-        given: "synthetic", the name of a release, or a path on this machine.
+        given: the name of what is synthesized, the name of a release, or a path on this machine.
         file: name of the archive in the output folder.
         role, layout, corpus, speaker: of the archive.
     """
@@ -113,8 +123,8 @@ class Origin:
 
     @property
     def kind(self) -> str:
-        """How corpus.json names it: "synthetic", the name of an official release, or "local"."""
-        return self.given if self.given == SYNTHETIC or self.given in RELEASES else "local"
+        """How corpus.json names it: by what is synthesized, the name of an official release, or "local"."""
+        return self.given if self.given in SYNTHETIC_FILES or self.given in RELEASES else "local"
 
     def archive(self, size: int, sha256: str, license_id: str | None) -> Archive:
         """The description of the archive once it is in its place."""
@@ -134,13 +144,13 @@ def resolve(source: Source, key: str) -> Origin:
         DataError: it is neither a known name nor an archive or a folder, or its values contradict one another.
     """
     role: ArchiveRole = "main"
-    if source.path == SYNTHETIC:
-        given, file, by_default = source.path, SYNTHETIC_FILE, OFFICIAL_LAYOUT
+    if source.path in SYNTHETIC_FILES:
+        given, file, by_default = source.path, SYNTHETIC_FILES[source.path], OFFICIAL_LAYOUT
     elif release := RELEASES.get(source.path):
         given, file, by_default, role = source.path, release.file, OFFICIAL_LAYOUT, release.role
     else:
         path = Path(source.path).expanduser()
-        local.check(path, key, [SYNTHETIC, *RELEASES])
+        local.check(path, key, [*SYNTHETIC_FILES, *RELEASES])
         given, file = str(path), f"{path.resolve().name}.tar" if path.is_dir() else path.name
         looks = source.layout == layouts.AUTO
         by_default = local.recognize(path, source.role == "noise") if looks else source.layout
@@ -207,7 +217,7 @@ def clear(folder: Path, wanted: Iterable[str]) -> None:
     """
     kept = _with_parts(wanted)
     released = [release.file for release in RELEASES.values()]
-    known = _with_parts([CORPUS_FILE, SYNTHETIC_FILE, *released, *_listed(folder)])
+    known = _with_parts([CORPUS_FILE, *SYNTHETIC_FILES.values(), *released, *_listed(folder)])
     superfluous = [path for path in sorted(folder.iterdir()) if path.name not in kept]
     superfluous = [path for path in superfluous if path.name in known or not path.name.startswith(".")]
     for path in superfluous:
@@ -240,8 +250,8 @@ def place(origin: Origin, folder: Path, config: Corpus) -> Archive:
         return origin.archive(release.bytes, release.sha256, release.license)
     target = folder / origin.file
     with files.published_path(str(target)) as part:
-        if origin.kind == SYNTHETIC:
-            synthesis.write_archive(Path(part), config.synthesis)
+        if origin.kind in SYNTHETIC_FILES:
+            _synthesize(origin.kind, Path(part), config)
         elif Path(origin.given).is_dir():
             local.pack(Path(origin.given), Path(part))
         else:
@@ -250,8 +260,18 @@ def place(origin: Origin, folder: Path, config: Corpus) -> Archive:
     return origin.archive(target.stat().st_size, digest, _license(origin, digest))
 
 
+def _synthesize(kind: str, path: Path, config: Corpus) -> None:
+    match kind:
+        case "synthetic":
+            synthesis.write_archive(path, config.synthesis)
+        case "foreign_words":
+            foreign.write_training_words(path, config.foreign)
+        case _:
+            foreign.write_held_out_words(path, config.foreign)
+
+
 def _license(origin: Origin, sha256: str) -> str | None:
-    if origin.kind == SYNTHETIC:
+    if origin.kind in SYNTHETIC_FILES:
         return synthesis.LICENSE_ID
     return {release.sha256: release.license for release in RELEASES.values()}.get(sha256)
 
@@ -261,8 +281,8 @@ def _license(origin: Origin, sha256: str) -> str | None:
 def main(output: Path) -> None:
     """Put the raw archives that params.yaml names into the folder OUTPUT, with corpus.json to describe them.
 
-    A source is "synthetic" (synthesized here), the name of an official release (downloaded), a local .tar.gz, .tgz,
-    .tar or .zip, or a folder (packed into a .tar).
+    A source is "synthetic", "foreign_words" or "held_out_foreign_words" (synthesized here), the name of an official
+    release (downloaded), a local .tar.gz, .tgz, .tar or .zip, or a folder (packed into a .tar).
     """
     config = params.load("corpus", Corpus)
     wanted = origins(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from base.errors import DataError
 from pipelines.engine import pool
-from pipelines.engine.work import Step, Work, commit, run_step
+from pipelines.engine.work import JointStep, Step, Work, commit, run_joint_step, run_step
 
 
 class ShardMap(beam.PTransform[Any, Any]):
@@ -27,27 +27,41 @@ class ShardMap(beam.PTransform[Any, Any]):
         self._work, self._step = work, step
 
     def expand(self, items: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
-        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(_Run(self._work, self._step))
+        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(_Run(run_step, self._step, self._work, self._work))
+        return reports
+
+
+class JointMap(beam.PTransform[Any, Any]):
+    """Items → lists of reports, one for each of several outputs, of the items that could be finished; as `ShardMap`."""
+
+    def __init__(self, works: Sequence[Work], step: JointStep[Any, Any]) -> None:
+        super().__init__(step.name)
+        self._works, self._step = tuple(works), step
+
+    def expand(self, items: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
+        run = _Run(run_joint_step, self._step, self._works, self._works[0])
+        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(run)
         return reports
 
 
 class _Run(beam.DoFn):
-    def __init__(self, work: Work, step: Step[Any, Any]) -> None:
-        self._work, self._step = work, step
+    def __init__(self, run: Callable[..., Any], step: Step[Any, Any], works: Any, first: Work) -> None:
+        """Set up the function `run` of step, item and works; `first` of them keeps why a process failed."""
+        self._run, self._step, self._works, self._first = run, step, works, first
         self._pending: list[tuple[int, Future[Any]]] = []
 
     def start_bundle(self) -> None:
         self._pending = []
 
     def process(self, item: Any) -> None:
-        self._pending.append((self._step.index(item), pool.submit(run_step, self._step, item, self._work)))
+        self._pending.append((self._step.index(item), pool.submit(self._run, self._step, item, self._works)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for index, pending in self._pending:
             try:
                 report = pending.result()
             except BrokenProcessPool:
-                self._work.fail(
+                self._first.fail(
                     self._step.name,
                     index,
                     "a worker process was killed, perhaps for lack of memory: run the same command again to resume; "

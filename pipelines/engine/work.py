@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -174,6 +175,22 @@ class Step(ABC, Generic[Item, Report]):
         return report if self.holds(report, work) else None
 
 
+class JointStep(Step[Item, Report]):
+    """A step that works on an item for several outputs at once, since what they take from it is the same."""
+
+    @abstractmethod
+    def run_together(self, item: Item, works: Sequence[Work]) -> list[Report]:
+        """Work on an item; a report for each output.
+
+        Raises:
+            DataError: the item can't be finished.
+        """
+
+    def run(self, item: Item, work: Work) -> Report:
+        """Work on an item for one output."""
+        return self.run_together(item, [work])[0]
+
+
 def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
     """The report on an item, which is worked on unless its report is there; the report is written last.
 
@@ -189,9 +206,34 @@ def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
             work.fail(step.name, index, str(error))
         if report is None:
             return None
-        files.write_text(work.report_path(step.name, index), files.to_json(asdict(report)), concurrent=True)
+        _write_report(step, index, report, work)
         step.clean(item, work)
     return report
+
+
+def run_joint_step(step: JointStep[Any, Any], item: Any, works: Sequence[Work]) -> list[Any] | None:
+    """The reports on an item for several outputs; it is worked on for those alone that lack theirs.
+
+    Returns:
+        The reports in the order of the outputs, or None where the item can't be finished: then `finish` tells why.
+    """
+    index = step.index(item)
+    reports = {work: step.read_report(index, work) for work in works}
+    missing = [work for work, report in reports.items() if report is None]
+    if missing:
+        try:
+            made = step.run_together(item, missing)
+        except DataError as error:
+            missing[0].fail(step.name, index, str(error))
+            return None
+        for work, report in zip(missing, made, strict=True):
+            _write_report(step, index, report, work)
+            reports[work] = report
+    return list(reports.values())
+
+
+def _write_report(step: Step[Any, Any], index: int, report: Any, work: Work) -> None:
+    files.write_text(work.report_path(step.name, index), files.to_json(asdict(report)), concurrent=True)
 
 
 def commit(work: Work) -> None:

@@ -1,6 +1,6 @@
 """The stage `extract`: computes views of the selected clips and writes each as a store of feature shards.
 
-For each view: clip shards → features of each shard, divided into splits → statistics, metadata and manifest.
+Clip shards → features of each shard in all views, divided into splits → statistics, metadata and manifest of each view.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
+from operator import itemgetter
 
 import apache_beam as beam
 import click
@@ -23,9 +24,9 @@ from features.statistics import Totals, merge, statistics_json
 from features.statistics import finish as finish_statistics
 from features.views import MelView, View, definition, version
 from pipelines.engine import runner
-from pipelines.engine.transforms import Commit, ShardMap
+from pipelines.engine.transforms import Commit, JointMap
 from pipelines.engine.work import Work, begin_store, finish, is_committed
-from pipelines.extract.featurize import Featurize, FeaturizedShard, Inputs, part_path
+from pipelines.extract.featurize import Featurize, FeaturizedShard, Inputs, Target, part_path
 from stores import tables, writing
 from stores.catalog import VIEW_CATALOG_SCHEMA
 from stores.lineage import Task
@@ -81,11 +82,17 @@ def extract(clips: str, selection: str, outputs: Mapping[str, View], beam_option
         return sum(store.work.reports(Featurize.name) for store in unfinished), shards * len(unfinished)
 
     def build(pipeline: beam.Pipeline) -> None:
-        numbers = pipeline | "Clip shards" >> beam.Create(range(shards)) | "Spread over workers" >> beam.Reshuffle()
-        for store in unfinished:
+        step = Featurize(inputs, {store.folder: Target(store.name, store.view) for store in unfinished})
+        featurized = (
+            pipeline
+            | "Clip shards" >> beam.Create(range(shards))
+            | "Spread over workers" >> beam.Reshuffle()
+            | JointMap([store.work for store in unfinished], step)
+        )
+        for place, store in enumerate(unfinished):
             _ = (
-                numbers
-                | f"featurize {store.folder}" >> ShardMap(store.work, Featurize(inputs, store.name, store.view))
+                featurized
+                | f"of {store.folder}" >> beam.Map(itemgetter(place))
                 | f"commit {store.folder}" >> Commit(store.work, shards, MakeStore(store.manifest, store.view))
             )
 

@@ -1,12 +1,13 @@
-"""Turns one clip shard into the feature shards of a view, one for each split, with the totals of its statistics."""
+"""Turns one clip shard into the feature shards of views, one for each split, with the totals of their statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,16 @@ from base.errors import DataError
 from features.splits import SPLITS, SplitName
 from features.statistics import RunningTotals
 from features.views import View
-from pipelines.engine.work import Step, Work
+from pipelines.engine.work import JointStep, Work
 from stores.catalog import VIEW_CATALOG_SCHEMA
 from stores.framing import read_records
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD, view_record
 from stores.tables import open_table, write_table
 from stores.writing import ShardWriter, open_shard
+
+_RECORDS_AT_ONCE: Final = 16
+"""Records that are decoded together."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +71,27 @@ class _Chosen(NamedTuple):
     audio: npt.NDArray[np.int16]
 
 
-class Featurize(Step[int, FeaturizedShard]):
+class Target(NamedTuple):
+    """A store to make: its name, and the definition of its features."""
+
+    name: str
+    view: View
+
+
+class Featurize(JointStep[int, FeaturizedShard]):
     """Number of a clip shard, which is also the row group of the catalog and of the selection → its feature shards."""
 
     name = "featurize"
     report = FeaturizedShard
 
-    def __init__(self, inputs: Inputs, store: str, view: View) -> None:
+    def __init__(self, inputs: Inputs, targets: Mapping[str, Target]) -> None:
         """Set up the step.
 
         Args:
             inputs: the stage's files.
-            store: name of the store to make.
-            view: the definition of the features.
+            targets: the stores to make, by the output of their work.
         """
-        self._inputs, self._store, self._view = inputs, store, view
+        self._inputs, self._targets = inputs, targets
 
     def index(self, item: int) -> int:
         return item
@@ -89,13 +99,13 @@ class Featurize(Step[int, FeaturizedShard]):
     def holds(self, report: FeaturizedShard, work: Work) -> bool:
         return all(files.size(files.join(work.staged, each.file)) == each.bytes for each in report.shards)
 
-    def run(self, item: int, work: Work) -> FeaturizedShard:
-        """Write the feature shards of a clip shard and its part of the catalog.
+    def run_together(self, item: int, works: Sequence[Work]) -> list[FeaturizedShard]:
+        """Write the feature shards of a clip shard and its part of the catalog, for each store.
 
         Raises:
             DataError: the shard is damaged, or lacks a clip that the selection names.
         """
-        return featurize(item, self._inputs, self._store, self._view, work)
+        return featurize(item, self._inputs, [(self._targets[work.output], work) for work in works])
 
 
 def part_path(work: Work, index: int) -> str:
@@ -103,44 +113,63 @@ def part_path(work: Work, index: int) -> str:
     return work.path(f"catalog-{index:05d}.parquet")
 
 
-def featurize(index: int, inputs: Inputs, store: str, view: View, work: Work) -> FeaturizedShard:
-    """Write the feature shards of a clip shard and its part of the catalog.
+def featurize(index: int, inputs: Inputs, targets: Sequence[tuple[Target, Work]]) -> list[FeaturizedShard]:
+    """Write the feature shards of a clip shard and its part of the catalog, reading the clips once for all stores.
 
     Args:
         index: the clip shard's number.
         inputs: the stage's files.
-        store: name of the store to make.
-        view: the definition of the features.
-        work: where to write.
+        targets: the stores to make, and where to write each.
+
+    Returns:
+        A report for each store.
 
     Raises:
         DataError: the shard is damaged, or lacks a clip that the selection names.
     """
-    from features import frontend  # and SciPy, which takes a while and is of no use to the process that runs Beam
-
     catalog = _read_group(inputs.catalog, index)
     choices = _choices(inputs, index, catalog)
-    totals = {split: RunningTotals(view) for split in SPLITS}
-    spec, shards = view_record(view), len(inputs.clip_shards)
     found: list[_Choice] = []
-    positions: list[int] = []
     with ExitStack() as stack:
-        writers: dict[str, ShardWriter] = {
-            split: stack.enter_context(open_shard(work.staged, store, split, index, shards)) for split in SPLITS
+        stores = [_FeatureShards(stack, index, len(inputs.clip_shards), *target) for target in targets]
+        for clips in _batches(inputs.clip_shards[index], choices, inputs.selection):
+            chosen = [choices[name] for name in clips.ids]
+            found += chosen
+            for store in stores:
+                store.write(clips, chosen)
+    part = _catalog_part(catalog, found, index)
+    for _, work in targets:
+        write_table(part_path(work, index), part)
+    return [store.report() for store in stores]
+
+
+class _FeatureShards:
+    """The feature shards of one clip shard in one store, open until a stack of contexts ends."""
+
+    def __init__(self, stack: ExitStack, index: int, shards: int, target: Target, work: Work) -> None:
+        self._index, self._view, self._spec = index, target.view, view_record(target.view)
+        self._totals = {split: RunningTotals(target.view) for split in SPLITS}
+        self._writers: dict[str, ShardWriter] = {
+            split: stack.enter_context(open_shard(work.staged, target.name, split, index, shards)) for split in SPLITS
         }
-        for clips in _batches(inputs.clip_shards[index], choices, inputs.selection, frontend.CLIPS_AT_ONCE):
-            features = frontend.compute(view, clips.audio)
-            for place, (name, samples) in enumerate(zip(clips.ids, clips.lengths, strict=True)):
-                choice, length = choices[name], view.real_length(samples)
-                writer = writers[choice.split]
-                found.append(choice)
-                positions.append(writer.records)
-                values = {"id": name, "label": choice.label, "length": length, view.tensor_name: features[place]}
-                writer.write(spec.encode(values))
-                totals[choice.split].add(features[place : place + 1])
-    write_table(part_path(work, index), _catalog_part(catalog, found, index, positions))
-    written = tuple(writer.shard() for writer in writers.values())
-    return FeaturizedShard(index, written, {split: each.totals().to_dict() for split, each in totals.items()})
+
+    def write(self, clips: _Chosen, choices: Sequence[_Choice]) -> None:
+        """Append the features of some clips."""
+        from features import frontend  # and SciPy, which takes a while and is of no use to the process that runs Beam
+
+        view = self._view
+        features = frontend.compute(view, clips.audio)
+        for place, (name, samples, choice) in enumerate(zip(clips.ids, clips.lengths, choices, strict=True)):
+            length = view.real_length(samples)
+            values = {"id": name, "label": choice.label, "length": length, view.tensor_name: features[place]}
+            self._writers[choice.split].write(self._spec.encode(values))
+            self._totals[choice.split].add(features[place : place + 1])
+
+    def report(self) -> FeaturizedShard:
+        """What was written."""
+        shards = tuple(writer.shard() for writer in self._writers.values())
+        totals: dict[str, dict[str, Any]] = {split: each.totals().to_dict() for split, each in self._totals.items()}
+        return FeaturizedShard(self._index, shards, totals)
 
 
 def _read_group(path: str, index: int) -> pa.Table:
@@ -160,8 +189,8 @@ def _choices(inputs: Inputs, index: int, catalog: pa.Table) -> dict[str, _Choice
     return dict(zip(selection.column("id").to_pylist(), choices, strict=True))
 
 
-def _batches(path: str, choices: Mapping[str, _Choice], selection: str, size: int) -> Iterator[_Chosen]:
-    """The chosen clips of a shard in its order, at most `size` at once.
+def _batches(path: str, choices: Mapping[str, _Choice], selection: str) -> Iterator[_Chosen]:
+    """The chosen clips of a shard in its order, a few at once.
 
     Raises:
         DataError: the shard is missing or damaged, or lacks a chosen clip.
@@ -171,7 +200,7 @@ def _batches(path: str, choices: Mapping[str, _Choice], selection: str, size: in
     missing = set(choices)
     with files.open_for_reading(path) as file:
         records = read_records(file, path)
-        while batch := list(islice(records, size)):
+        while batch := list(islice(records, _RECORDS_AT_ONCE)):
             clips = CLIP_RECORD.decode_batch(batch, ("audio", "id", "length"))
             chosen = [place for place, name in enumerate(clips["id"]) if name in missing]
             missing.difference_update(clips["id"])
@@ -182,8 +211,12 @@ def _batches(path: str, choices: Mapping[str, _Choice], selection: str, size: in
         raise DataError(f"{path} lacks {len(missing)} clips that {selection} names, such as {min(missing)}")
 
 
-def _catalog_part(catalog: pa.Table, found: list[_Choice], shard: int, positions: list[int]) -> pa.Table:
+def _catalog_part(catalog: pa.Table, found: list[_Choice], shard: int) -> pa.Table:
     """The catalog's rows of the clips of a feature shard, with their label, split and place in the new store."""
+    records, positions = Counter[str](), list[int]()
+    for choice in found:
+        positions.append(records[choice.split])
+        records[choice.split] += 1
     rows = catalog.take(pa.array([choice.row for choice in found], pa.int64()))
     columns = {
         **{name: rows.column(name) for name in rows.column_names},

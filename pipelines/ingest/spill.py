@@ -18,6 +18,7 @@ from base.errors import DataError
 _PREFIX: Final = struct.Struct("<III")
 _GUESS_BYTES: Final = 512
 """Long enough for the beginning of an entry and its header in most cases."""
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def name(archive: int, shard: int) -> str:
@@ -34,7 +35,7 @@ class Entry(NamedTuple):
 
 def append(file: BinaryIO, header: dict[str, Any], data: bytes = b"") -> None:
     """Add an entry at the end of a file."""
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = _COMPACT.encode(header).encode()
     crc = google_crc32c.extend(google_crc32c.value(text), data)
     file.write(b"".join((_PREFIX.pack(crc, len(text), len(data)), text, data)))
 

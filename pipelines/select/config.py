@@ -12,6 +12,8 @@ from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 from pipelines.select.condition import checked
 from stores.lineage import SampleSize, SplitRule
 
+Condition = Annotated[str, Field(max_length=1000), AfterValidator(checked)]
+
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Classes:
@@ -34,12 +36,22 @@ class Classes:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Select:
-    """Clips to task: classes, the condition that spoken clips must meet, split, and how many unknown words and silences
-    are sampled per split."""
+    """Clips to task.
+
+    Attributes:
+        task: the one of `tasks` that is made.
+        tasks: the classes of each task.
+        where: the condition that spoken clips must meet.
+        held_out: a condition on unknown words that keeps them from training: all of those clips are of the test split.
+        split: the rule of the division.
+        unknown, silence: how many clips are sampled per split.
+        seed: of the samples.
+    """
 
     task: Name
     tasks: dict[Name, Classes]
-    where: Annotated[str, Field(max_length=1000), AfterValidator(checked)] | None
+    where: Condition | None
+    held_out: Condition | None
     split: SplitRule
     unknown: SampleSize
     silence: SampleSize

@@ -62,18 +62,21 @@ def task_classes(classes: Classes, corpus_words: Iterable[str]) -> tuple[str, ..
     return class_names(words, classes.silence, classes.unknown)
 
 
-def candidate(row: Row, select: Select) -> Candidate | None:
+def candidate(row: Row, select: Select, held_out: bool = False) -> Candidate | None:
     """What the task makes of a clip.
 
     Args:
         row: the clip's row of the catalog.
         select: the stage's parameters.
+        held_out: whether the clip is of the test split if its word is unknown.
 
     Returns:
         Its class, split and rank, or None where the task has no use for it.
     """
     class_name = _class_of(row["word"], select.classes)
     split = None if class_name is None else _split_of(row, select)
+    if held_out and class_name == UNKNOWN_CLASS:
+        split = "test"
     if class_name is None or split is None:
         return None
     sampled = class_name in (SILENCE_CLASS, UNKNOWN_CLASS)
@@ -91,13 +94,14 @@ def _class_of(word: str, classes: Classes) -> str | None:
 
 
 def _split_of(row: Row, select: Select) -> SplitName | None:
-    """The split; where the corpus has no official division, that of the speaker, or of the clip if none is known."""
+    """The split: the official one, the speaker's, or the clip's own under the random division or of nobody known."""
     if row["recording"] is not None:
         return stretch_of(row["start"], row["recording_samples"], select.split.ratio, SILENCE_GAP_SAMPLES)
     official: SplitName | None = row["split"]
     if row["word"] == SILENCE_CLASS or (official is not None and select.split.method == "official"):
         return official
-    return speaker_split(row["speaker"] or row["id"], select.split.ratio, select.split.salt)
+    name = row["id"] if select.split.method == "random" else row["speaker"] or row["id"]
+    return speaker_split(name, select.split.ratio, select.split.salt)
 
 
 def is_from_right_archive(class_name: str, split: str, ready: bool, test_archive: bool) -> bool:

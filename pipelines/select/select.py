@@ -110,7 +110,8 @@ class FindCandidates(Step[int, Found]):
         with open_table(self._catalog) as file:
             table = file.read_row_group(item, columns=sorted(columns_needed(self._select)))
         rows, kept = table.to_pylist(), usable(table, self._select.where)
-        candidates = [candidate(row, self._select) for row in rows]
+        held_out = test_only(table, self._select.held_out)
+        candidates = [candidate(row, self._select, held) for row, held in zip(rows, held_out, strict=True)]
         found = [each for each, keep in zip(candidates, kept, strict=True) if each is not None and keep]
         left_out = [each for each, keep in zip(candidates, kept, strict=True) if each is not None and not keep]
         columns = list(zip(*found, strict=True)) or [()] * len(Candidate._fields)
@@ -127,7 +128,8 @@ class FindCandidates(Step[int, Found]):
 
 def columns_needed(select: Select) -> set[str]:
     """The columns of the catalog that a selection reads."""
-    return {*CATALOG_COLUMNS, *(columns_of(select.where) if select.where else ())}
+    conditions = [each for each in (select.where, select.held_out) if each]
+    return {*CATALOG_COLUMNS, *(column for each in conditions for column in columns_of(each))}
 
 
 def usable(rows: pa.Table, where: str | None) -> list[bool]:
@@ -137,6 +139,14 @@ def usable(rows: pa.Table, where: str | None) -> list[bool]:
     silence = pc.equal(rows.column("word"), SILENCE_CLASS)
     kept: list[bool] = pc.or_(silence, meets(where, rows)).to_pylist()
     return kept
+
+
+def test_only(rows: pa.Table, held_out: str | None) -> list[bool]:
+    """Which rows of the catalog are of the test split if their word is unknown."""
+    if held_out is None:
+        return [False] * len(rows)
+    found: list[bool] = meets(held_out, rows).to_pylist()
+    return found
 
 
 def counted(candidates: Iterable[Candidate]) -> tuple[Counted, ...]:
@@ -170,6 +180,11 @@ class MakeSelection:
         if self.select.split.method == "official" and not any(each.official for each in found):
             raise DataError("the corpus has no official split: set select.split.method to speaker in params.yaml")
         test_archive = any(each.test_archive for each in found)
+        if test_archive and self.select.held_out:
+            raise DataError(
+                "select.held_out is set, but the unknown words of the test split are those of the official test "
+                "archive: set it to null, or leave that archive out of corpus.sources"
+            )
         counts = count((each.counts for each in found), test_archive)
         left_out = count((each.left_out for each in found), test_archive)
         sizes = sample_sizes(self.select, counts, words)
@@ -189,6 +204,7 @@ class MakeSelection:
             counts=chosen,
             clips_manifest_sha256=self.clips_sha256,
             where=self.select.where,
+            held_out=self.select.held_out,
             left_out={split: {name: left_out[split, name] for name in classes} for split in SPLITS}
             if self.select.where
             else {},
@@ -329,13 +345,17 @@ def select_clips(clips: str, output: str, config: Select, beam_options: tuple[st
 @click.argument("clips")
 @click.argument("selection")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
-def main(clips: str, selection: str, beam_options: tuple[str, ...]) -> None:
+@click.option("--task", help="The task to make, instead of select.task.")
+def main(clips: str, selection: str, beam_options: tuple[str, ...], task: str | None) -> None:
     """Choose, label and split the clips of the store CLIPS into the table SELECTION. Further options are Beam's own."""
-    select_clips(clips, selection, params.load("select", Select), beam_options)
-    task = read_task(selection)
-    for split, counts in task.counts.items():
+    config: Select = params.load("select", Select)
+    if task is not None:
+        config = params.check({**params.to_plain(config), "task": task}, "select", Select)
+    select_clips(clips, selection, config, beam_options)
+    made = read_task(selection)
+    for split, counts in made.counts.items():
         command.say(f"{selection}: {split} {sum(counts.values())} clips in {len(counts)} classes")
-        if task.where:
-            command.say(f"{selection}: {split} {sum(task.left_out[split].values())} clips left out by select.where")
+        if made.where:
+            command.say(f"{selection}: {split} {sum(made.left_out[split].values())} clips left out by select.where")
         for name in (name for name, clips_ in counts.items() if clips_ == 0):
             command.say(f"warning: class {name} has no clip in {split}")

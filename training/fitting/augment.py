@@ -1,9 +1,6 @@
-"""Random changes of a batch of clips in tf.data: a shift in time and SpecAugment's masks."""
+"""Random changes of a batch of features in tf.data: a shift in time, SpecAugment's warping and masks, and mixup."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,28 +9,31 @@ import tensorflow as tf
 from base.errors import DataError
 from features.views import View
 from training.config import Augment
+from training.fitting.change import Change, Inputs, changing
 from training.inputs import FEATURES, LENGTH
 
-Inputs: TypeAlias = dict[str, tf.Tensor]
-Change: TypeAlias = Callable[[Inputs, tf.Tensor], Inputs]
-"""From inputs by name and a seed, int, (2,), to inputs of the same shapes; the same seed makes the same change."""
 
-
-def augmentation(numbers: Augment, view: View, mean: npt.NDArray[np.float64]) -> Change:
-    """The changes of a batch of clips as one function; each clip of the batch is changed in its own way.
+def augmentation(
+    numbers: Augment, view: View, mean: npt.NDArray[np.float64], *, shifts_features: bool = True
+) -> Change:
+    """The changes of a batch of features as one function; each clip of the batch is changed in its own way.
 
     Args:
         numbers: how far and how much.
         view: the view of the features.
         mean: (coefficients,): what a masked value becomes.
+        shifts_features: whether clips are shifted here, and not before as waveforms.
 
     Raises:
-        DataError: masks are asked of features that are not two-dimensional, or may cover all of them.
+        DataError: warping or masks are asked of features that are not two-dimensional, or may cover all of them.
     """
     changes: list[Change] = []
-    if numbers.time_shift_ms:
+    if numbers.time_shift_ms and shifts_features:
         farthest = round(numbers.time_shift_ms / view.step_ms)
         changes.append(lambda inputs, seed: shift(inputs, shifts(seed, _clips(inputs), farthest)))
+    if numbers.time_warp_frames:
+        check_warp(numbers, view)
+        changes.append(_warping(numbers.time_warp_frames))
     if numbers.time_masks or numbers.frequency_masks:
         check_masks(numbers, view)
         filling = mean.astype(np.float32)
@@ -44,12 +44,7 @@ def augmentation(numbers: Augment, view: View, mean: npt.NDArray[np.float64]) ->
         for axis, count, widest in kinds:
             changes += [_masking(axis, view.shape[axis - 1], widest, filling)] * count
 
-    def change(inputs: Inputs, seed: tf.Tensor) -> Inputs:
-        for number, each in enumerate(changes):
-            inputs = each(inputs, tf.random.experimental.stateless_fold_in(seed, number))
-        return inputs
-
-    return change
+    return changing(changes)
 
 
 def _masking(axis: int, size: int, widest: int, filling: npt.NDArray[np.float32]) -> Change:
@@ -138,6 +133,81 @@ def cover(
     places = tf.range(features.shape[axis])
     covered = (places >= starts[:, None]) & (places < (starts + widths)[:, None])
     return tf.where(tf.expand_dims(covered, 3 - axis), filling, features)
+
+
+def warped(features: tf.Tensor, middles: tf.Tensor, later: tf.Tensor) -> tf.Tensor:
+    """Move one frame of each clip in time, and stretch what is on both sides (SpecAugment's time warping).
+
+    Args:
+        features: float32, (clips, frames, coefficients).
+        middles: the frame that moves, float32, (clips,), between the first and the last.
+        later: by how many frames, float32, (clips,); it stays between the first and the last.
+
+    Returns:
+        The same shape; the first and the last frame stay, frames between two are interpolated.
+    """
+    last = features.shape[1] - 1
+    places = tf.range(last + 1, dtype=tf.float32)[None, :]
+    middle, target = middles[:, None], (middles + later)[:, None]
+    before = places * middle / target
+    after = middle + (places - target) * (last - middle) / (last - target)
+    source = tf.where(places < target, before, after)
+    below = tf.clip_by_value(tf.floor(source), 0.0, last - 1.0)
+    share = (source - below)[:, :, None]
+    first = tf.cast(below, tf.int32)
+    left, right = (tf.gather(features, each, axis=1, batch_dims=1) for each in (first, first + 1))
+    return tf.ensure_shape(left + (right - left) * share, features.shape)
+
+
+def _warping(farthest: int) -> Change:
+    def warp(inputs: Inputs, seed: tf.Tensor) -> Inputs:
+        features = inputs[FEATURES]
+        draws = tf.random.stateless_uniform((2, tf.shape(features)[0]), seed)
+        last = features.shape[1] - 1
+        middles = farthest + 1 + draws[0] * (last - 2 * (farthest + 1))
+        return {**inputs, FEATURES: warped(features, middles, (2 * draws[1] - 1) * farthest)}
+
+    return warp
+
+
+def check_warp(numbers: Augment, view: View) -> None:
+    """Make sure that a frame of a view can move so far.
+
+    Raises:
+        DataError: the view is not two-dimensional, or too short.
+    """
+    shortest = 2 * numbers.time_warp_frames + 4
+    if len(view.shape) != 2 or view.shape[0] < shortest:
+        raise DataError(
+            f"augment.time_warp_frames: got {numbers.time_warp_frames} for the view {view.kind} of shape {view.shape}, "
+            f"expected two-dimensional features of at least {shortest} frames"
+        )
+
+
+def mixed_up(inputs: Inputs, targets: tf.Tensor, alpha: float, seed: tf.Tensor) -> tuple[Inputs, tf.Tensor]:
+    """Each clip of a batch averaged with another one (mixup: Zhang et al., 2018, arXiv 1710.09412).
+
+    Args:
+        inputs: features, float32, (clips, ...), and perhaps lengths, of which the longer one counts.
+        targets: shares of the classes, float32, (clips, classes).
+        alpha: above 0; the weight of the other clip is from Beta(alpha, alpha), one for each clip.
+        seed: int, (2,).
+
+    Returns:
+        Inputs and targets of the same shapes.
+    """
+    features = inputs[FEATURES]
+    count = tf.shape(features)[0]
+    gammas = tf.random.stateless_gamma((2, count), seed, alpha)
+    weights = tf.math.divide_no_nan(gammas[1], gammas[0] + gammas[1])
+    order = tf.random.experimental.stateless_shuffle(tf.range(count), seed)
+
+    def mixed(values: tf.Tensor) -> tf.Tensor:
+        shares = tf.reshape(weights, tf.concat([[count], tf.ones(values.shape.rank - 1, tf.int32)], 0))
+        return values + (tf.gather(values, order) - values) * shares
+
+    both = {LENGTH: tf.maximum(inputs[LENGTH], tf.gather(inputs[LENGTH], order))} if LENGTH in inputs else {}
+    return {FEATURES: mixed(features), **both}, mixed(targets)
 
 
 def check_masks(numbers: Augment, view: View) -> None:

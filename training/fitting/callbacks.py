@@ -16,35 +16,38 @@ from dvclive.live import Live
 from base.command import PLAIN_PROGRESS_INTERVAL_S, say
 from base.errors import DataError
 from base.files import to_json, write_text
+from training.config import Fit
 from training.fitting.checkpoint import Checkpoint, Row, is_over
+
+TIMES: Final = ("seconds", "cpu_seconds")
+"""Figures of an epoch that differ from run to run; only the checkpoint and the log of the training have them."""
 
 TENSORBOARD_FOLDER: Final = "logs/tensorboard"
 DVCLIVE_FOLDER: Final = "dvclive"
 """Logs of all models stand in these folders of the project, outside the outputs that DVC hashes."""
 
 
-def callbacks(
-    logs: Path, model: str, checkpoint: Checkpoint, patience_epochs: int, epochs: int
-) -> list[keras.callbacks.Callback]:
+def callbacks(logs: Path, model: str, checkpoint: Checkpoint, fit: Fit) -> list[keras.callbacks.Callback]:
     """All callbacks of a run, in the order in which they act.
 
     Args:
         logs: the folder that holds those of TensorBoard and DVCLive, the project's root.
         model: name of the model.
         checkpoint: the run's checkpoint, opened.
-        patience_epochs: epochs without a better one after which training ends.
-        epochs: epochs of the whole run.
+        fit: epochs of the whole run, and those without a better one after which it ends.
     """
     tensorboard = logs / TENSORBOARD_FOLDER / model
     if not checkpoint.rows:
         shutil.rmtree(tensorboard, ignore_errors=True)
+    averaging = [keras.callbacks.SwapEMAWeights()] if fit.weight_average_decay else []
     run = [
+        *averaging,
         LearningRate(),
         keras.callbacks.TensorBoard(tensorboard, write_graph=False, update_freq="epoch"),
         LiveLog(LocalLive(logs / DVCLIVE_FOLDER, model), tuple(checkpoint.rows)),
-        CheckpointAndStop(checkpoint, patience_epochs),
+        CheckpointAndStop(checkpoint, fit.early_stopping_epochs),
     ]
-    return run if sys.stderr.isatty() else [*run, PlainProgress(epochs)]
+    return run if sys.stderr.isatty() else [*run, PlainProgress(fit.epochs)]
 
 
 class LocalLive(Live):
@@ -107,20 +110,26 @@ class LiveLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _log(self, row: Mapping[str, Any]) -> None:
         for name, value in row.items():
-            self._live.log_metric(name if name.startswith("val_") else f"train_{name}", float(value))
+            if name not in TIMES:
+                self._live.log_metric(name if name.startswith("val_") else f"train_{name}", float(value))
         self._live.next_step()  # type: ignore[no-untyped-call]
 
 
 class CheckpointAndStop(keras.callbacks.Callback):  # type: ignore[misc]
-    """Saves each epoch and stops when no epoch has been better for a while."""
+    """Saves each epoch with the time that it took, and stops when no epoch has been better for a while."""
 
     def __init__(self, checkpoint: Checkpoint, patience_epochs: int) -> None:
         super().__init__()
         self._checkpoint = checkpoint
         self._patience_epochs = patience_epochs
+        self._began = (0.0, 0.0)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._began = (time.monotonic(), time.process_time())
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items()}
+        row["seconds"], row["cpu_seconds"] = time.monotonic() - self._began[0], time.process_time() - self._began[1]
         self._checkpoint.save(self.model, row)
         self.model.stop_training = is_over(self._checkpoint.rows, self._patience_epochs)
 

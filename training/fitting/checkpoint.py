@@ -14,7 +14,8 @@ from base.errors import DataError
 from base.files import to_json, write_text
 
 Row = Mapping[str, float]
-"""Figures of one epoch: loss, accuracy and learning_rate; val_loss and val_accuracy where it was validated."""
+"""Figures of one epoch: loss, accuracy, learning_rate, seconds and cpu_seconds; val_loss and val_accuracy where it was
+validated."""
 
 CHECKPOINT_FOLDER: Final = "checkpoint"
 _STATE_FILE: Final = "state.json"
@@ -62,8 +63,10 @@ class Checkpoint:
             variable.assign(state)
 
     def restore_best(self, network: keras.Model) -> None:
-        """Give a compiled network the weights of the best epoch."""
+        """Give a compiled network the weights of the best epoch, averaged where its optimizer averages them."""
+        network.optimizer.build(network.trainable_variables)
         self._load(network, best_epoch(self.rows))
+        network.optimizer.finalize_variable_values(network.trainable_variables)
 
     def remove(self) -> None:
         """Delete all of it: the run is finished."""

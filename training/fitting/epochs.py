@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+import os
+from typing import Final
 
 import tensorflow as tf
 
 from features.statistics import Statistics
-from readers.store import Store
 from training import dataset
 from training.config import Augment, Fit
-from training.fitting.augment import augmentation
+from training.dataset import Source
+from training.fitting.augment import augmentation, mixed_up
+from training.fitting.teacher import Teacher
+from training.fitting.waveforms import waveform_augmentation
+from training.inputs import FEATURES, LENGTH
 
-_BATCHES_AHEAD = 2
+_BATCHES_AHEAD: Final = 2
+_PARALLEL_CHANGES: Final = min(8, os.cpu_count() or 1)
+_WAVEFORM_SEED, _FEATURE_SEED, _MIXUP_SEED = range(3)
 
 
 def epochs(
-    store: Store, fit: Fit, augment: Augment, statistics: Statistics, names: Sequence[str], first_epoch: int = 0
+    source: Source,
+    fit: Fit,
+    augment: Augment,
+    statistics: Statistics,
+    names: tuple[str, ...],
+    first_epoch: int = 0,
+    teacher: Teacher | None = None,
 ) -> tf.data.Dataset:
     """The batches of all epochs from the first one wanted to the last, one after the other.
 
@@ -26,35 +37,51 @@ def epochs(
     have seen without interruption. The pipeline is traced once, whatever the number of epochs.
 
     Args:
-        store: a finished store of one view.
+        source: the store, and what the network reads of it.
         fit: splits, batch size, shuffle buffer, seed and number of epochs.
         augment: the changes.
-        statistics: of the splits; masks are filled with their mean.
+        statistics: of the view over the splits; masks are filled with their mean.
         names: the inputs wanted.
         first_epoch: 0 for a new run.
+        teacher: what its probabilities come from, for distillation.
 
     Returns:
-        A dataset of batches as `dataset.ordered` has them, `dataset.steps` for each epoch.
+        A dataset of batches as `dataset.ordered` has them, `dataset.steps` for each epoch; labels are shares of the
+        classes, float32, (batch, classes), where clips are mixed or a teacher says them.
 
     Raises:
         DataError: a split is missing or empty, or the augmentation does not fit the view.
     """
-    view = dataset.view_of(store)
-    change = augmentation(augment, view, statistics.mean)
-    read = functools.partial(dataset.example, view, names)
-    columns = dataset.columns(store, names)
+    store = source.store
+    change_waveforms = waveform_augmentation(augment, store, fit.splits) if source.computes else None
+    change = augmentation(augment, source.view, statistics.mean, shifts_features=not source.computes)
 
     def batch(seed: tf.Tensor, number: tf.Tensor, record: dict[str, tf.Tensor]) -> dataset.Batch:
-        inputs, labels = read(record)
-        changed = change(inputs, tf.random.experimental.stateless_fold_in(seed, number))
-        return dataset.arranged(names, changed, labels)
+        own = tf.random.experimental.stateless_fold_in(seed, number)
+        stored = {FEATURES: record[store.tensor], **({LENGTH: record["length"]} if LENGTH in names else {})}
+        if change_waveforms is not None:
+            stored = change_waveforms(stored, tf.random.experimental.stateless_fold_in(own, _WAVEFORM_SEED))
+        inputs = {FEATURES: source.features(stored[FEATURES])}
+        if LENGTH in stored:
+            inputs[LENGTH] = source.steps(stored[LENGTH])
+        targets = record["label"]
+        if teacher is not None or augment.mixup:
+            targets = tf.one_hot(targets, len(store.classes))
+        if teacher is not None:
+            targets = teacher.targets(stored[FEATURES], targets)
+        inputs = change(inputs, tf.random.experimental.stateless_fold_in(own, _FEATURE_SEED))
+        if augment.mixup:
+            mixup_seed = tf.random.experimental.stateless_fold_in(own, _MIXUP_SEED)
+            inputs, targets = mixed_up(inputs, targets, augment.mixup, mixup_seed)
+        return dataset.arranged(names, inputs), targets
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         tf.compat.v1.set_random_seed(1)  # of this function's graph, whose shuffles depend on it and on the seed given
         seed = tf.stack([tf.constant(fit.seed, tf.int64), number])
         order = tf.random.stateless_uniform((), seed, 1, 2**31 - 1, tf.int64)
+        columns = source.columns(names)
         records = store.dataset(fit.splits, fit.batch_size, shuffle=fit.shuffle_buffer, seed=order, columns=columns)
-        return records.enumerate().map(functools.partial(batch, seed))
+        return records.enumerate().map(lambda index, record: batch(seed, index, record), _PARALLEL_CHANGES)
 
     options = tf.data.Options()
     options.autotune.enabled = False

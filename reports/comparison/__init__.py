@@ -1,0 +1,1 @@
+"""The results page: models side by side, by accuracy and cost."""
