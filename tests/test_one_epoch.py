@@ -22,10 +22,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.exper
 
 @pytest.fixture(scope="module")
 def waveforms(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Synthesized clips of the task `digits`, from which every view can be computed."""
+    """Synthesized digits, and silence for noise, from which every view can be computed."""
     folder = tmp_path_factory.mktemp("synthetic")
     content = params.read_yaml(ROOT / "params.yaml")
     content["corpus"]["synthesis"] = {"speakers": 3, "noise_seconds": 10, "seed": 0}
+    content["select"]["tasks"]["digits"]["silence"] = True
     content["select"] |= {"task": "digits", "split": {"method": "random", "ratio": [1, 1, 3], "salt": ""}}
     (folder / "params.yaml").write_text(json.dumps(content))
     stages = (
