@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test)
+LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test serving)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines check benchmark docs lock clean
+.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines test-serving check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries 
 	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
 		tests/test_requirements.py tests/test_shard_hashes.py
 
+test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding with an export, in an environment without TensorFlow and Beam
+	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest tests/test_serving_export.py -k environment
+
 check: $(VENV)/dev ## lint, format and types
 	ruff check .
 	ruff format --check .
@@ -69,7 +72,7 @@ lock: ## pin all dependencies again, at their newest
 	done
 
 clean: ## remove data, models and results, but not the cache of DVC
-	rm -rf build comparison data models evaluation validation dvclive logs
+	rm -rf build comparison data models evaluation exports validation dvclive logs
 
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -95,4 +98,9 @@ $(VENV)-pipelines/dev: $(VENV)/run requirements-pipelines.txt requirements-pipel
 	$(PYTHON) -m venv $(VENV)-pipelines
 	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-pipelines/bin/python \
 		--requirement requirements-pipelines.txt --requirement requirements-pipelines-test.txt
+	touch $@
+
+$(VENV)-serving/run: $(VENV)/run requirements-serving.txt
+	$(PYTHON) -m venv $(VENV)-serving
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-serving/bin/python --requirement requirements-serving.txt
 	touch $@

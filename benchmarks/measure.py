@@ -15,6 +15,7 @@ from typing import Any, Final
 import psutil
 
 from base.errors import DataError
+from base.processor import processor
 
 RSS_INTERVAL_S: Final = 0.2
 PSS_INTERVAL_S: Final = 2.0
@@ -126,7 +127,7 @@ def _watch(process: subprocess.Popen[bytes]) -> tuple[_Watch, float]:
 def machine() -> dict[str, Any]:
     """What the figures depend on: processor, cores, memory, system, versions, and the load before the start."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": processor(),
         "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.platform(),
@@ -134,10 +135,3 @@ def machine() -> dict[str, Any]:
         "packages": {name: version(name) for name in _PACKAGES},
         "load_before": os.getloadavg()[0],
     }
-
-
-def _cpu_model() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -31,8 +31,8 @@ _DOUBLE_EXPONENT_OF_HALF = 1022
 
 def micro(clips: tf.Tensor, tables: MicroTables, count: int) -> tf.Tensor:
     """The micro front end of some clips, as `operations.Operations.micro`."""
-    context = tf.tile(tf.constant(tables.context)[None], (tf.shape(clips)[0], 1))
-    heard = tf.cast(tf.concat([context, clips], axis=1), tf.int32)
+    context = tf.tile(tf.constant(tables.context, tf.int32)[None], (tf.shape(clips)[0], 1))
+    heard = tf.concat([context, tf.cast(clips, tf.int32)], axis=1)
     frames = tf.signal.frame(heard, len(tables.window), tables.hop)[:, : tables.context_frames + count]
     parts, shifts = _windowed(frames, tables)
     energies = _energies(*_transformed(parts, tables), tables)

@@ -15,12 +15,13 @@ from features.views import FULL_SCALE
 
 def power_spectra(samples: tf.Tensor, window: npt.NDArray[np.float32], hop: int, count: int, length: int) -> tf.Tensor:
     """See `operations.Operations`, as for all functions here."""
-    frames = _frames(tf.cast(samples, tf.float32), len(window), hop, count)
-    spectrum = tf.signal.rfft(frames * window, fft_length=[length])
+    spectrum = tf.signal.rfft(
+        frames(tf.cast(samples, tf.float32), len(window), hop, count) * window, fft_length=[length]
+    )
     return tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
 
 
-def _frames(samples: tf.Tensor, length: int, hop: int, count: int) -> tf.Tensor:
+def frames(samples: tf.Tensor, length: int, hop: int, count: int) -> tf.Tensor:
     """The first frames of each clip, (batch, count, length): where a frame is made of whole hops, from these laid side
     by side, without a gather by index."""
     if length % hop:
@@ -65,11 +66,16 @@ def dct(values: tf.Tensor) -> tf.Tensor:
 
 def smooth(values: tf.Tensor, amount: float) -> tf.Tensor:
     """As a product with the powers of what a frame keeps."""
-    frames = values.shape[1]
+    kept, first = kept_shares(values.shape[1], amount)
+    return tf.matmul(kept, values) + first
+
+
+def kept_shares(frames: int, amount: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What a frame keeps of each frame, (frames, frames), and of the start, (frames, 1)."""
     ages = np.arange(frames)[:, None] - np.arange(frames)
     kept = np.where(ages >= 0, amount * (1 - amount) ** np.maximum(ages, 0), 0.0)
-    first = ((1 - amount) ** np.arange(1, frames + 1))[:, None]
-    return tf.matmul(kept, values) + first
+    first: npt.NDArray[np.float64] = ((1 - amount) ** np.arange(1, frames + 1))[:, None]
+    return kept, first
 
 
 def log(values: tf.Tensor) -> tf.Tensor:

@@ -24,6 +24,10 @@ FORMAT: Final = "keyword-spotting-model/3"
 MODEL_FILE: Final = "model.json"
 NETWORK_FILE: Final = "model.keras"
 HISTORY_FILE: Final = "history.csv"
+FEATURES: Final = "features"
+"""Name of the input that every network has: the view's tensor, float32, (batch, *shape), un-normalized."""
+LENGTH: Final = "length"
+"""Name of an input that a network may have: steps of the first axis before the padding, int32, (batch,)."""
 _ABSENT: Final = "absent"
 
 

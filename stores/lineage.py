@@ -12,8 +12,18 @@ from base.types import STRICT, Fraction, PositiveInt
 ArchiveRole: TypeAlias = Literal["main", "test", "noise"]
 """What an archive is for: its own clips, the silence and unknown words of the official test split, or background."""
 
-SampleSize = Literal["mean"] | Annotated[int, Field(ge=0)] | Fraction
-"""Clips to sample per split: "mean" of the task's words, a number (int), or a fraction of their clips (float)."""
+SampleSize = Literal["mean", "all"] | Annotated[int, Field(ge=0)] | Fraction
+"""Clips to sample in a split: "mean" of the task's words, "all" there are, a number (int), or a fraction of the words'
+clips (float)."""
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class SampleSizes:
+    """Clips to sample in each split."""
+
+    train: SampleSize
+    validation: SampleSize
+    test: SampleSize
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -79,8 +89,8 @@ class Task:
     name: str
     classes: tuple[str, ...]
     split: SplitRule
-    unknown: SampleSize
-    silence: SampleSize
+    unknown: SampleSize | SampleSizes
+    silence: SampleSize | SampleSizes
     test_silence: str
     seed: int
     counts: dict[str, dict[str, int]]

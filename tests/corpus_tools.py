@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -29,6 +30,18 @@ from readers.store import open_store
 ROOT = Path(__file__).parent.parent
 RATE_HZ = 16_000
 Samples = npt.NDArray[np.int16]
+
+
+def copy_project(folder: Path) -> None:
+    """Copy the project's files, committed or not, but its tests, its docs and what DVC has run."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for path in listed.stdout.splitlines():
+        if (ROOT / path).is_file() and not path.startswith(("docs/", "tests/", "dvc.lock")):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, folder / path)
 
 
 class Outcome(NamedTuple):

@@ -33,9 +33,9 @@ from results.cost import Cost, Latency
 from results.evaluation import Evaluation, write_evaluation
 from results.metrics import wilson_interval
 from results.model import ModelDescription, write_description
+from results.network_file import write_network
 from results.predictions import Predictions
 from training import compare
-from training.network_file import write_network
 
 CLIPS = 40
 IDS, LABELS = zip(*sorted(example_ids("test", CLIPS)), strict=True)

@@ -19,11 +19,11 @@ from base.errors import DataError
 from features.statistics import Statistics
 from features.views import LogMel
 from results.model import read_history
+from results.network_file import read_network, write_network
 from training import models
 from training.config import Model
 from training.inputs import Inputs
 from training.models import batchnorm_cnn, bc_resnet, ds_cnn, matchboxnet
-from training.network_file import read_network, write_network
 from training.train import train
 
 Array = npt.NDArray[Any]

@@ -5,18 +5,17 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_tools import ROOT
+from corpus_tools import ROOT, copy_project
 
 from base import params
 
-ROOMS = ("base", "features", "stores", "readers", "results", "pipelines", "training", "reports", "registry")
+ROOMS = ("base", "features", "stores", "readers", "results", "pipelines", "training", "serving", "reports", "registry")
 DEFINED: dict[str, Any] = params.read_yaml(ROOT / "dvc.yaml")["stages"]
 FINETUNED: dict[str, Any] = {"more": {"model": "cnn", "task": "words", "source": "mfcc_small", "layers": "dense"}}
 CONTENT: dict[str, Any] = {**params.read_yaml(ROOT / "params.yaml"), "finetuned": FINETUNED}
@@ -123,7 +122,8 @@ def test_a_stage_names_only_paths_that_it_declares(name: str) -> None:
     arguments = [argument for argument in defined["cmd"].split()[3:] if "/" in argument]
     outs = [*defined["outs"], *defined["metrics"], *defined["plots"]]
     for path in arguments:
-        assert path in defined["deps"] or any(out == path or out.startswith(f"{path}/") for out in outs), path
+        files = f"{path}/"
+        assert any(each == path or each.startswith(files) for each in (*defined["deps"], *outs)), path
 
 
 @pytest.mark.parametrize("name", DEFINED)
@@ -143,13 +143,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for path in subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout.splitlines():  # fmt: skip
-            if (ROOT / path).is_file() and not path.startswith(("docs/", "tests/", "dvc.lock")):
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / path, folder / path)
+        copy_project(folder)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         written = (folder / "params.yaml").read_text()
         below = written[written.index("distilled:") :]
@@ -182,22 +176,35 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("project"))
 
 
-REPORTS, TRAINS, EVALUATES = (
-    {f"{stage}@{model}" for model in ("cnn", "second")} for stage in ("report", "train", "evaluate")
+REPORTS, TRAINS, EVALUATES, EXPORTS = (
+    {f"{stage}@{model}" for model in ("cnn", "second")} for stage in ("report", "train", "evaluate", "export")
 )
 EDITS: dict[str, tuple[str, str, str, set[str]]] = {
     "the report's CSS": ("reports/evaluation.html.j2", "--paper: #ffffff", "--paper: #fffffe", REPORTS),
     "a chart of the report": ("reports/evaluation_charts.py", "from __future__", "# x\nfrom __future__", REPORTS),
     "the look of pictures": ("reports/pictures.py", "from __future__", "# x\nfrom __future__", REPORTS),
-    "an export": ("registry/export/parquet.py", "from __future__", "# x\nfrom __future__", set()),
+    "an export of stores": ("registry/export/parquet.py", "from __future__", "# x\nfrom __future__", set()),
     "a docstring of verify": ("registry/commands/verify.py", '"""', '"""Once more: ', set()),
     "the data card": ("reports/data_card.md.j2", "Data card", "Card of the data", set()),
-    "a figure's mathematics": ("results/metrics.py", "from __future__", "# x\nfrom __future__", EVALUATES | REPORTS),
+    "a figure's mathematics": (
+        "results/metrics.py",
+        "from __future__",
+        "# x\nfrom __future__",
+        EVALUATES | REPORTS | EXPORTS,
+    ),
     "a view that nobody reads": ("params.yaml", "frame_ms: 20", "frame_ms: 25", set()),
     "the view that is read": ("params.yaml", "coefficients: 20", "coefficients: 13", {"extract@mfcc_small"} | TRAINS),
     "a new network": ("training/models/wide.py", "", '"""Another network."""\n', set()),
     "the network": ("training/models/cnn.py", "from __future__", "# x\nfrom __future__", TRAINS),
-    "a new model": ("params.yaml", FIRST, f"{THIRD}{FIRST}", {"train@third", "evaluate@third", "report@third"}),
+    "a new model": (
+        "params.yaml",
+        FIRST,
+        f"{THIRD}{FIRST}",
+        {"train@third", "evaluate@third", "report@third", "export@third"},
+    ),
+    "an exported format": ("serving/formats.py", "from __future__", "# x\nfrom __future__", EXPORTS),
+    "how streams are listened to": ("serving/recognizer.py", "from __future__", "# x\nfrom __future__", set()),
+    "the rule of thresholds": ("params.yaml", "false_accepts: 0.01", "false_accepts: 0.02", EXPORTS),
     "a model's own number": ("params.yaml", "dropout: 0.4", "dropout: 0.3", {"train@cnn"}),
     "one model's learning rate": (
         "params.yaml",
@@ -262,6 +269,6 @@ def test_copies_are_made_and_extracted_only_where_parameters_ask_for_them(projec
     }
 
 
-def test_what_follows_from_a_models_training_is_its_own_evaluation_and_report() -> None:
-    assert "models/cnn" in stage("evaluate")["deps"] and "models/cnn" in stage("report")["deps"]
+def test_what_follows_from_a_models_training_is_its_own_evaluation_report_and_export() -> None:
+    assert all("models/cnn" in stage(name)["deps"] for name in ("evaluate", "report", "export"))
     assert set(stage("report")["deps"]) >= {"evaluation/cnn/predictions.parquet"}

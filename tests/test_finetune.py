@@ -21,13 +21,13 @@ from features.statistics import Statistics
 from readers.store import Store
 from reports.before_after import main as draw
 from results.model import ModelDescription, read_description, write_description
+from results.network_file import read_network, write_network
 from results.predictions import read_predictions
 from training import before_after, evaluate, finetune
 from training.finetune import Finetuning, extended, with_frozen_layers
 from training.fitting.checkpoint import Checkpoint
 from training.inputs import Inputs
 from training.models import cnn, lstm, m5
-from training.network_file import read_network, write_network
 from training.statistics import pooled
 from training.train import describe, train
 

@@ -16,6 +16,7 @@ from base.errors import DataError
 from features import frontend
 from features.views import WHOLE_CLIPS
 from readers.store import Store
+from results.network_file import read_network
 from training import dataset
 from training.config import Augment, Model
 from training.evaluate import evaluate
@@ -23,7 +24,6 @@ from training.fitting.augment import augmentation, mixed_up, warped
 from training.fitting.epochs import epochs
 from training.fitting.teacher import teacher
 from training.fitting.waveforms import moved, silences, waveform_augmentation, with_noise
-from training.network_file import read_network
 from training.statistics import statistics_of
 from training.train import train
 

@@ -12,9 +12,9 @@ from training_store import feature_store
 from training_tools import FIT, MODEL, NO_CHANGE
 
 from readers.store import Store
+from results.network_file import read_network
 from training import dataset
 from training.fitting.checkpoint import Checkpoint
-from training.network_file import read_network
 from training.train import train
 
 EPOCHS = 3

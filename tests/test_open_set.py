@@ -21,11 +21,11 @@ from training_tools import FIT, MODEL
 from base.errors import DataError
 from readers.store import Store, open_store
 from reports.open_set import main as draw
+from results.network_file import read_network
 from stores.catalog import VIEW_CATALOG_SCHEMA
 from stores.tables import write_table
 from training import dataset
 from training.evaluate import predict
-from training.network_file import read_network
 from training.open_set import main, unseen
 from training.open_set_scores import Head, Prototypes, prototypes, scores
 from training.silence import detector

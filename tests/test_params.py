@@ -18,6 +18,7 @@ from pipelines.ingest.config import Ingest
 from pipelines.select.config import Select
 from registry.drift.measures import Validate
 from reports.evaluation import Report
+from serving.export import ExportNumbers
 from training.config import Train, load_model
 from training.evaluate import Evaluate
 
@@ -31,6 +32,7 @@ SECTIONS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "report": Report,
+    "export": ExportNumbers,
 }
 
 

@@ -85,19 +85,19 @@ def test_the_lowest_ranks_are_those_of_a_global_sort_part_by_part(parts: list[li
 
 
 @pytest.mark.parametrize(
-    ("rule", "expected"), [("mean", 20), (0, 0), (7, 7), (0.0, 0), (0.1, 4), (1.0, 40), (0.26, 10)]
+    ("rule", "expected"), [("mean", 20), ("all", 500), (0, 0), (7, 7), (0.0, 0), (0.1, 4), (1.0, 40), (0.26, 10)]
 )
 def test_a_sample_is_as_large_as_its_rule_says(rule: Any, expected: int) -> None:
     counts = {"yes": 30, "no": 10, "cat": 1_000, "_silence_": 500}
-    assert sample_size(rule, counts, ("yes", "no")) == expected
+    assert sample_size(rule, counts, "_silence_", ("yes", "no")) == expected
 
 
 def test_a_word_without_a_clip_counts_in_the_mean() -> None:
-    assert sample_size("mean", {"yes": 30}, ("yes", "no", "up")) == 10
+    assert sample_size("mean", {"yes": 30}, "_silence_", ("yes", "no", "up")) == 10
 
 
 def test_the_mean_of_no_words_is_none() -> None:
-    assert sample_size("mean", {}, ()) == 0
+    assert sample_size("mean", {}, "_silence_", ()) == 0
 
 
 @pytest.mark.parametrize(("unknown", "silence"), [("mean", "mean"), (5, 0), (0.5, 0.25), (10**6, 10**6)])
@@ -111,6 +111,15 @@ def test_each_split_gets_the_clips_that_were_asked_for(unknown: Any, silence: An
         for name, rule in (("_unknown_", unknown), ("_silence_", silence)):
             size = sum(words) // 2 if rule == "mean" else rule if rule >= 1 else round(rule * sum(words))
             assert counts[split, name] == min(size, available[split, name])
+
+
+def test_each_split_may_have_a_rule_of_its_own_and_all_means_all() -> None:
+    select = select_of(unknown={"train": "all", "validation": 3, "test": "mean"})
+    counts, available = class_counts(choose(rows(), select)), class_counts(choose(rows(), select_of(unknown=10**6)))
+    found = {split: counts[split, "_unknown_"] for split in SPLITS}
+    mean = (counts["test", "yes"] + counts["test", "no"]) // 2
+    assert found == {"train": available["train", "_unknown_"], "validation": 3, "test": mean}
+    assert class_counts(choose(rows(), select_of(unknown="all"))) == available
 
 
 def test_samples_are_those_of_lowest_rank() -> None:

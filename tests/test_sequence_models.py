@@ -19,10 +19,10 @@ from base.errors import DataError
 from features.statistics import Statistics
 from features.views import View, Waveform
 from results.model import read_history
+from results.network_file import read_network, write_network
 from training import models
 from training.inputs import Inputs
 from training.models import kw_mlp, kwt, lstm, m5, mhatt_rnn
-from training.network_file import read_network, write_network
 from training.train import train
 
 Array = np.ndarray[Any, Any]

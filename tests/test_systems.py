@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_tools import ROOT, corpus_files, tar_gz
+from corpus_tools import ROOT, copy_project, corpus_files, tar_gz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,13 +126,7 @@ variants:
 @pytest.mark.slow
 def test_the_command_runs_each_variant_once_and_says_what_came_out(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    for path in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines():  # fmt: skip
-        if (ROOT / path).is_file() and not path.startswith(("docs/", "tests/", "dvc.lock")):
-            (project / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / path, project / path)
+    copy_project(project)
     (project / "systems" / "small.yaml").write_text(SMALL)
     archive = tmp_path / "few.tar.gz"
     archive.write_bytes(tar_gz(corpus_files()))

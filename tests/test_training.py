@@ -21,15 +21,16 @@ from base.errors import DataError
 from features.views import Mfcc, Waveform, definition, version
 from readers.store import Store
 from results.model import ModelDescription, Validation, check_fit, read_description, read_history
+from results.network_file import read_network
 from training import dataset, models
 from training.config import Augment, Fit, Model
+from training.evaluate import predict
 from training.fitting.augment import augmentation, cover, masks, shift, shifts
 from training.fitting.checkpoint import Checkpoint, best_epoch, is_over
 from training.fitting.epochs import epochs
 from training.fitting.objective import MicroF1, learning_rate
 from training.inputs import Inputs
 from training.models import cnn
-from training.network_file import read_network
 from training.normalization import normalization
 from training.statistics import pooled
 from training.train import inputs_of, train
@@ -408,7 +409,7 @@ import numpy as np
 from keras import layers
 from pydantic.dataclasses import dataclass
 from base.types import STRICT
-from training.inputs import FEATURES, LENGTH
+from results.model import FEATURES, LENGTH
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -491,6 +492,22 @@ def test_a_model_that_cannot_be_trained_is_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(DataError, match=message):
         train(model, store, tmp_path / "m", tmp_path)
+
+
+def test_a_network_fitted_in_half_precision_is_written_in_single_precision(store: Store, tmp_path: Path) -> None:
+    fit = dataclasses.replace(FIT, epochs=1, precision="mixed_bfloat16")
+    train(dataclasses.replace(MODEL, fit=fit), store, tmp_path / "model", tmp_path)
+    network = read_network(tmp_path / "model")
+    assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
+    before = predict(network, dataset.source(store, SMALL_MFCC), 8).probabilities
+    train(
+        dataclasses.replace(MODEL, fit=dataclasses.replace(fit, precision="float32")),
+        store,
+        tmp_path / "other",
+        tmp_path,
+    )
+    after = predict(read_network(tmp_path / "other"), dataset.source(store, SMALL_MFCC), 8).probabilities
+    assert 0 < np.abs(before - after).max() < 0.2  # the weights are those that were fitted, not a first draw
 
 
 def test_masks_of_waveforms_are_refused() -> None:

@@ -36,7 +36,11 @@ ALL_CHANGES: Final = dataclasses.replace(
 )
 """All that stored features can take."""
 FRESH: Final = dataclasses.replace(
-    ALL_CHANGES, speed=(0.85, 1.15), noise_probability=0.8, white_noise_probability=0.3, gain_db=(-10.0, 6.0)
+    ALL_CHANGES,
+    speed=(0.85, 1.15),
+    noise_probability=0.8,
+    white_noise_probability=0.3,
+    gain_db=(-10.0, 6.0),
 )
 """All that waveforms can take as well."""
 FIT: Final = Fit(

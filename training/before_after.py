@@ -15,10 +15,10 @@ from readers.store import Store, open_store
 from results.evaluation import write_csv
 from results.metrics import wilson_interval
 from results.model import ModelDescription, read_description
+from results.network_file import read_network
 from results.predictions import PREDICTIONS_FILE, Predictions, read_predictions, write_predictions
 from training import dataset
 from training.evaluate import Evaluate, classify
-from training.network_file import read_network
 
 FIGURES_FILE: Final = "before_after.csv"
 BEFORE_FOLDER: Final = "before"

@@ -44,7 +44,8 @@ class Fit:
         distillation_temperature: above 1 the teacher's probabilities are taken closer together (Hinton et al., 2015).
         early_stopping_epochs: epochs without a better one on validation after which training ends.
         shuffle_buffer: clips to shuffle among.
-        precision: of the network's layers; weights, loss and probabilities are float32.
+        precision: of the network's layers while they are fitted; weights, loss and probabilities are float32, and so is
+            the network that is written. `finetune` fits in float32.
         gradient_histograms: whether TensorBoard gets histograms of the gradients of each epoch.
     """
 

@@ -23,11 +23,10 @@ from features import tensor_operations
 from features.frontend import front_end
 from features.views import CLIP_SAMPLES, View
 from results.cost import Cost, Latency, read_costs
-from results.model import read_description
+from results.model import FEATURES, LENGTH, read_description
+from results.network_file import read_network
 from training import dataset
-from training.inputs import FEATURES, LENGTH
 from training.multiply_adds import multiply_adds
-from training.network_file import read_network
 
 RUNS: Final = 1000
 _WARM_UP_RUNS: Final = 20

@@ -15,7 +15,7 @@ from features import tensor_operations
 from features.frontend import front_end
 from features.views import WHOLE_CLIPS, View
 from readers.store import Store
-from training.inputs import FEATURES, LENGTH
+from results.model import FEATURES, LENGTH
 
 Batch: TypeAlias = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
 """(inputs, labels): the features alone, or a tuple of all inputs in the order of the network's; labels int64, or
@@ -55,14 +55,33 @@ class Source:
         values = front_end(self.view, tensor_operations)(stored) if self.computes else stored
         return values if values.dtype == tf.float32 else tf.cast(values, tf.float32) * self.view.scale
 
-    def steps(self, lengths: tf.Tensor) -> tf.Tensor:
-        """Steps of the view before the padding: int32, (batch,).
+    def stored(self, names: Sequence[str], record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the store has for the inputs wanted, by their names.
 
         Args:
-            lengths: what the store's records say, int64, (batch,).
+            names: the inputs wanted.
+            record: the fields `columns` of a batch of records.
+
+        Returns:
+            "features", the tensor of the records, (batch, ...), and where it is wanted "length", int64, (batch,).
         """
-        own = self.view.real_length(lengths) if self.computes else lengths
-        return tf.cast(self.view.real_steps(own), tf.int32)
+        found = {FEATURES: record[self.store.tensor]}
+        return found | ({LENGTH: record["length"]} if LENGTH in names else {})
+
+    def inputs(self, stored: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What a network reads.
+
+        Args:
+            stored: what `stored` gives, waveforms perhaps changed.
+
+        Returns:
+            "features", float32, (batch, *view.shape), and where it is wanted "length", steps, int32, (batch,).
+        """
+        found = {FEATURES: self.features(stored[FEATURES])}
+        if LENGTH in stored:
+            own = self.view.real_length(stored[LENGTH]) if self.computes else stored[LENGTH]
+            found[LENGTH] = tf.cast(self.view.real_steps(own), tf.int32)
+        return found
 
 
 def source(store: Store, view: View | None = None) -> Source:
@@ -107,23 +126,6 @@ def steps(store: Store, splits: Sequence[str], batch_size: int) -> int:
     return math.ceil(sum(clips(store, split) for split in splits) / batch_size)
 
 
-def inputs(source: Source, names: Sequence[str], record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The inputs of a batch of records by name.
-
-    Args:
-        source: where the records come from, and what a network reads of them.
-        names: the inputs wanted.
-        record: the fields `source.columns` of a batch.
-
-    Returns:
-        "features", float32, (batch, *view.shape), and where it is wanted "length", steps, int32, (batch,).
-    """
-    found = {FEATURES: source.features(record[source.store.tensor])}
-    if LENGTH in names:
-        found[LENGTH] = source.steps(record["length"])
-    return found
-
-
 def arranged(names: Sequence[str], inputs: dict[str, tf.Tensor]) -> tf.Tensor | tuple[tf.Tensor, ...]:
     """Inputs by name in the form that a network takes."""
     values = tuple(inputs[name] for name in names)
@@ -147,7 +149,7 @@ def ordered(source: Source, split: str, batch_size: int, names: Sequence[str] = 
     """
 
     def batch(record: dict[str, tf.Tensor]) -> Batch:
-        return arranged(names, inputs(source, names, record)), record["label"]
+        return arranged(names, source.inputs(source.stored(names, record))), record["label"]
 
     counted = tf.data.experimental.assert_cardinality(steps(source.store, (split,), batch_size))
     return source.store.dataset(split, batch_size, columns=source.columns(names)).map(batch).apply(counted)

@@ -16,10 +16,10 @@ from base.types import STRICT, PositiveInt
 from readers.store import Store, open_store
 from results.evaluation import Evaluation, Figures, figures, write_evaluation
 from results.model import check_fit, read_description
+from results.network_file import read_network
 from results.predictions import Predictions
 from training import dataset
 from training.dataset import Source
-from training.network_file import read_network
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -115,7 +115,7 @@ def classify(
     labels, outputs = [], []
     records = store.dataset(split, batch_size, columns=("id", *source.columns(names)))
     for record in command.with_progress(records, dataset.steps(store, (split,), batch_size), "batch", split):
-        inputs = dataset.arranged(names, dataset.inputs(source, names, record))
+        inputs = dataset.arranged(names, source.inputs(source.stored(names, record)))
         ids += [name.decode() for name in record["id"].numpy()]
         labels.append(record["label"].numpy())
         outputs.append(network.predict_on_batch(inputs))

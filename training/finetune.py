@@ -15,9 +15,9 @@ from base.errors import DataError
 from base.types import STRICT, Name
 from readers.store import Store, open_store
 from results.model import ModelDescription, read_description
+from results.network_file import read_network
 from training import dataset, models
 from training.config import Augment, Fit, Model, Overrides
-from training.network_file import read_network
 from training.train import fingerprint, fit_and_write, inputs_of, prepare
 
 SECTION: Final = "finetuned"

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from base.errors import DataError
 from features.statistics import Statistics
-
-FEATURES: Final = "features"
-"""Name of the input that every network has: the view's tensor, float32, (batch, *shape), un-normalized."""
-
-LENGTH: Final = "length"
-"""Name of an input that a network may have: steps of the first axis before the padding, int32, (batch,)."""
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from readers.store import Store, open_store
 from results.evaluation import write_csv
 from results.metrics import roc, wilson_interval
 from results.model import ModelDescription, read_description
+from results.network_file import read_network
 from training import dataset
 from training.dataset import Source
 from training.evaluate import classify
-from training.network_file import read_network
 from training.open_set_scores import Floats, Head, Prototypes, prototypes, scores
 from training.silence import Detector, detector, summaries
 

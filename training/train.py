@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import keras
 from base import command
 from base.errors import DataError
 from base.files import to_json, write_text
+from base.processor import processor
 from features.views import definition, version
 from readers.store import Store, open_store
 from results.model import (
@@ -29,6 +29,7 @@ from results.model import (
     read_description,
     write_description,
 )
+from results.network_file import read_network, write_network
 from training import dataset, models
 from training.config import Fit, Model, load_model
 from training.dataset import Source
@@ -40,10 +41,11 @@ from training.fitting.gradients import GradientHistograms
 from training.fitting.objective import compile_network
 from training.fitting.teacher import Teacher, teacher
 from training.inputs import Inputs
-from training.network_file import read_network, write_network
 from training.statistics import statistics_of
 
 TIMES_FOLDER: Final = "logs/training"
+WRITTEN_PRECISION: Final = "float32"
+"""Of every network that is written, in whatever precision it was fitted."""
 HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1", "learning_rate")
 
 
@@ -94,10 +96,15 @@ def train(
     prepare(model.fit)
     source = dataset.source(store, model.definition)
     inputs = inputs_of(source, model.fit.splits)
-    network = models.find(model.network).build(inputs, model.numbers)
+    build = models.find(model.network).build
+    fitted = build(inputs, model.numbers)
+    network = fitted
+    if model.fit.precision != WRITTEN_PRECISION:
+        keras.config.set_dtype_policy(WRITTEN_PRECISION)
+        network = build(inputs, model.numbers)
     learned = None if teacher_folder is None else teacher_of(teacher_folder, source, model.fit)
     made_from = fingerprint(store, model, teacher_folder)
-    return fit_and_write(network, fused(network), model, source, inputs, folder, logs, made_from, learned)
+    return fit_and_write(network, fused(fitted), model, source, inputs, folder, logs, made_from, learned)
 
 
 def prepare(fit: Fit) -> None:
@@ -120,8 +127,8 @@ def fit_and_write(
     """Fit a network and write it.
 
     Args:
-        network: what is written.
-        fitted: what is fitted: the network, or a copy of it with the same weights in the same order.
+        network: what is written, in float32.
+        fitted: what is fitted: the network, or one with the same weights in the same order.
         model: how it is fitted.
         source: the store, and what the network reads of it.
         inputs: what the network is built from.
@@ -176,9 +183,9 @@ def teacher_of(folder: Path, pupil: Source, fit: Fit) -> Teacher:
     return teacher(read_network(folder), model.feature_view, model.classes, pupil, weight, temperature)
 
 
-def fingerprint(store: Store, model: Model, teacher_folder: Path | None) -> str:
-    """SHA-256 (hex) of all that decides a run: the store's manifest, the model and its numbers, the teacher, Keras."""
-    learned = "" if teacher_folder is None else hashlib.sha256((teacher_folder / NETWORK_FILE).read_bytes()).hexdigest()
+def fingerprint(store: Store, model: Model, learned_from: Path | None) -> str:
+    """SHA-256 (hex) of all that decides a run: the store's manifest, the model, what it learned from, Keras."""
+    learned = "" if learned_from is None else hashlib.sha256((learned_from / NETWORK_FILE).read_bytes()).hexdigest()
     view = to_json(definition(model.definition))
     parts = [store.manifest.to_json(), model.name, model.network, view, to_json(model.parameters), learned]
     parts.append(keras.__version__)
@@ -270,15 +277,6 @@ def times(model: Model, source: Source, rows: Sequence[Row]) -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
     }
-
-
-def processor() -> str:
-    """Name of the processor, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def history(rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from base.types import STRICT, Name, Seed
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 from pipelines.select.condition import checked
-from stores.lineage import SampleSize, SplitRule
+from stores.lineage import SampleSize, SampleSizes, SplitRule
 
 Condition = Annotated[str, Field(max_length=1000), AfterValidator(checked)]
 
@@ -44,7 +44,7 @@ class Select:
         where: the condition that spoken clips must meet.
         held_out: a condition on unknown words that keeps them from training: all of those clips are of the test split.
         split: the rule of the division.
-        unknown, silence: how many clips are sampled per split.
+        unknown, silence: how many clips are sampled, one rule for all splits or one for each.
         seed: of the samples.
     """
 
@@ -53,8 +53,8 @@ class Select:
     where: Condition | None
     held_out: Condition | None
     split: SplitRule
-    unknown: SampleSize
-    silence: SampleSize
+    unknown: SampleSize | SampleSizes
+    silence: SampleSize | SampleSizes
     seed: Seed
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, UNLABELED, class_names
 from features.splits import SPLITS, SplitName, hash64, speaker_split
 from features.views import CLIP_SAMPLES
 from pipelines.select.config import Classes, Select
-from stores.lineage import SampleSize
+from stores.lineage import SampleSize, SampleSizes
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 Row: TypeAlias = Mapping[str, Any]
@@ -140,18 +140,22 @@ def stretch_of(start: int, recording_samples: int, ratio: tuple[int, int, int], 
     return None
 
 
-def sample_size(rule: SampleSize, counts: Mapping[str, int], words: Iterable[str]) -> int:
-    """How many clips to sample in a split.
+def sample_size(rule: SampleSize, counts: Mapping[str, int], class_name: str, words: Iterable[str]) -> int:
+    """How many clips to sample of a class in a split.
 
     Args:
-        rule: "mean" of the task's words, a number (int), or a fraction of the words' clips in the split (float).
+        rule: "mean" of the task's words, "all" of the class, a number (int), or a fraction of the words' clips in the
+            split (float).
         counts: clips of each class in the split.
+        class_name: the class that is sampled.
         words: the task's words.
     """
     per_word = [counts.get(word, 0) for word in words]
     match rule:
         case "mean":
             return round(sum(per_word) / max(len(per_word), 1))
+        case "all":
+            return counts.get(class_name, 0)
         case int():
             return rule
         case float():
@@ -171,8 +175,9 @@ def sample_sizes(select: Select, counts: Mapping[tuple[str, str], int], words: I
     sizes = {}
     for split in SPLITS:
         of_split = {class_name: number for (name, class_name), number in counts.items() if name == split}
-        for class_name, rule in ((SILENCE_CLASS, select.silence), (UNKNOWN_CLASS, select.unknown)):
-            sizes[Group(split, class_name)] = sample_size(rule, of_split, words)
+        for class_name, rules in ((SILENCE_CLASS, select.silence), (UNKNOWN_CLASS, select.unknown)):
+            rule = getattr(rules, split) if isinstance(rules, SampleSizes) else rules
+            sizes[Group(split, class_name)] = sample_size(rule, of_split, class_name, words)
     return sizes
 
 

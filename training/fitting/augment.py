@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from base.errors import DataError
 from features.views import View
+from results.model import FEATURES, LENGTH
 from training.config import Augment
 from training.fitting.change import Change, Inputs, changing
-from training.inputs import FEATURES, LENGTH
 
 
 def augmentation(

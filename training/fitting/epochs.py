@@ -8,13 +8,13 @@ from typing import Final
 import tensorflow as tf
 
 from features.statistics import Statistics
+from results.model import FEATURES
 from training import dataset
 from training.config import Augment, Fit
 from training.dataset import Source
 from training.fitting.augment import augmentation, mixed_up
 from training.fitting.teacher import Teacher
 from training.fitting.waveforms import waveform_augmentation
-from training.inputs import FEATURES, LENGTH
 
 _BATCHES_AHEAD: Final = 2
 _PARALLEL_CHANGES: Final = min(8, os.cpu_count() or 1)
@@ -58,13 +58,11 @@ def epochs(
 
     def batch(seed: tf.Tensor, number: tf.Tensor, record: dict[str, tf.Tensor]) -> dataset.Batch:
         own = tf.random.experimental.stateless_fold_in(seed, number)
-        stored = {FEATURES: record[store.tensor], **({LENGTH: record["length"]} if LENGTH in names else {})}
+        stored = source.stored(names, record)
+        targets = record["label"]
         if change_waveforms is not None:
             stored = change_waveforms(stored, tf.random.experimental.stateless_fold_in(own, _WAVEFORM_SEED))
-        inputs = {FEATURES: source.features(stored[FEATURES])}
-        if LENGTH in stored:
-            inputs[LENGTH] = source.steps(stored[LENGTH])
-        targets = record["label"]
+        inputs = source.inputs(stored)
         if teacher is not None or augment.mixup:
             targets = tf.one_hot(targets, len(store.classes))
         if teacher is not None:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from base.errors import DataError
 from features.views import View
+from results.model import FEATURES
 from training.dataset import Source, input_names, source
-from training.inputs import FEATURES
 
 
 @dataclass(frozen=True)

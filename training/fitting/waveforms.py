@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,9 +13,9 @@ from base.errors import DataError
 from features.labels import SILENCE_CLASS
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from readers.store import Store
+from results.model import FEATURES, LENGTH
 from training.config import Augment
 from training.fitting.change import Change, Inputs, changing
-from training.inputs import FEATURES, LENGTH
 
 _MOST_NOISES: Final = 1024
 """Silence clips that are kept in memory, 32 kB each."""
@@ -42,7 +42,7 @@ def waveform_augmentation(numbers: Augment, store: Store, splits: Sequence[str])
     if numbers.white_noise_probability:
         changes.append(_adding_white_noise(numbers))
     if numbers.gain_db != (0.0, 0.0):
-        changes.append(lambda inputs, seed: _each(inputs, lambda clips: clips * _gains(seed, clips, numbers.gain_db)))
+        changes.append(_changing_gain(numbers))
     change = changing(changes)
 
     def rounded(inputs: Inputs, seed: tf.Tensor) -> Inputs:
@@ -160,8 +160,13 @@ def _adding_white_noise(numbers: Augment) -> Change:
     return add
 
 
-def _each(inputs: Inputs, change: Callable[[tf.Tensor], tf.Tensor]) -> Inputs:
-    return {**inputs, FEATURES: change(inputs[FEATURES])}
+def _changing_gain(numbers: Augment) -> Change:
+    def change(inputs: Inputs, seed: tf.Tensor) -> Inputs:
+        clips = inputs[FEATURES]
+        gains_db = _between(tf.random.stateless_uniform(tf.shape(clips)[:1], seed), numbers.gain_db)
+        return {**inputs, FEATURES: clips * _amplitude(gains_db)[:, None]}
+
+    return change
 
 
 def _some(inputs: Inputs, changed: tf.Tensor, seed: tf.Tensor, probability: float) -> Inputs:
@@ -173,11 +178,6 @@ def _some(inputs: Inputs, changed: tf.Tensor, seed: tf.Tensor, probability: floa
 def _ratios(seed: tf.Tensor, clips: tf.Tensor, numbers: Augment) -> tf.Tensor:
     draws = tf.random.stateless_uniform(tf.shape(clips)[:1], tf.random.experimental.stateless_fold_in(seed, 2))
     return _between(draws, numbers.noise_snr_db)
-
-
-def _gains(seed: tf.Tensor, clips: tf.Tensor, range_db: tuple[float, float]) -> tf.Tensor:
-    draws = tf.random.stateless_uniform(tf.shape(clips)[:1], seed)
-    return _amplitude(_between(draws, range_db))[:, None]
 
 
 def _between(draws: tf.Tensor, ends: tuple[float, float]) -> tf.Tensor:

@@ -11,7 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
 from base.types import STRICT
-from training.inputs import FEATURES, Inputs, plane
+from results.model import FEATURES
+from training.inputs import Inputs, plane
 from training.normalization import normalization
 
 _SUB_BANDS: Final = 5

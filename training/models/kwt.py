@@ -8,7 +8,8 @@ from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
 from base.types import STRICT, PositiveInt
-from training.inputs import FEATURES, Inputs, plane
+from results.model import FEATURES
+from training.inputs import Inputs, plane
 from training.normalization import normalization
 
 

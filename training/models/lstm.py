@@ -10,7 +10,8 @@ from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
 from base.types import STRICT, PositiveInt
-from training.inputs import FEATURES, LENGTH, Inputs, plane
+from results.model import FEATURES, LENGTH
+from training.inputs import Inputs, plane
 from training.normalization import normalization
 
 

@@ -10,7 +10,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from base.types import STRICT, PositiveInt
-from training.inputs import FEATURES, Inputs, plane
+from results.model import FEATURES
+from training.inputs import Inputs, plane
 from training.normalization import normalization
 
 KERNEL_FRAMES: Final = 5
