@@ -20,6 +20,8 @@ from serving.description import PLACES, ExportedModel, Format, Quantization, exp
 Floats = npt.NDArray[np.float32]
 
 ONNX_OPSET: Final = 17
+_UNCONVERTED: Final = "TFL_"
+"""How the names of operators begin that tf2onnx leaves as they are."""
 _CLASSES: Final = "classes"
 
 
@@ -104,6 +106,8 @@ def write_onnx(folder: Path) -> ExportedModel:
         model, _ = tf2onnx.convert.from_tflite(str(source), opset=ONNX_OPSET)
     except (ValueError, RuntimeError, KeyError, AssertionError) as error:
         raise Refused(_first_line(error)) from error
+    if unknown := sorted({node.op_type for node in model.graph.node if node.op_type.startswith(_UNCONVERTED)}):
+        raise Refused(f"the converter to ONNX does not know LiteRT's operator {unknown[0].removeprefix(_UNCONVERTED)}")
     _rename(model.graph)
     place = PLACES["onnx"]
     (folder / place).write_bytes(model.SerializeToString(deterministic=True))
