@@ -1,4 +1,4 @@
-"""Runs `dvc repro` and ends with what came out: seconds of each stage, accuracy of each model, where pictures are."""
+"""Runs `dvc repro` and says what came out: seconds of each stage, accuracy of each model, where its files are."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ def main(dvc_options: tuple[str, ...]) -> None:
         folder = Path("evaluation") / model
         click.echo(f"\n{result_line(model, json.loads((folder / 'metrics.json').read_text()))}")
         click.echo(f"pictures: {folder / 'report.html'}")
+        click.echo(f"try it: python -m serving.predict {Path('exports') / model} FILE.wav")
     if remark := lock_remark(committed_lock(), params.read_yaml(Path(LOCK_FILE))["stages"]):
         click.echo(f"\n{remark}")
 

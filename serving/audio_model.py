@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import keras
 import tensorflow as tf
@@ -12,8 +12,8 @@ from features.operations import Operations
 from features.views import CLIP_SAMPLES, FULL_SCALE, View
 from results.model import FEATURES, LENGTH
 
-AUDIO: str = "audio"
-PROBABILITIES: str = "probabilities"
+AUDIO: Final = "audio"
+PROBABILITIES: Final = "probabilities"
 
 
 def from_view(network: keras.Model, view: View) -> tf.types.experimental.ConcreteFunction:

@@ -37,9 +37,9 @@ def classifier(folder: Path, export: Export, name: Format) -> Classify:
     if name == "saved_model":
         return _saved_model(place)
     if name == "onnx":
-        return _onnx(place)
+        return run_onnx(place)
     if name == "litert":
-        run = _litert(place, export.models[name])
+        run = run_litert(place, export.models[name])
         return lambda clips: np.stack([run(clip.astype(np.float32) / np.float32(FULL_SCALE)) for clip in clips])
     from_features, view = network(folder, export, name), export.feature_view
     return lambda clips: np.stack([from_features(each) for each in features_of(view, clips)])
@@ -51,7 +51,7 @@ def network(folder: Path, export: Export, name: Format = "litert_network") -> Fr
     Raises:
         DataError: the export lacks the format, or its files are not those that it describes.
     """
-    return _litert(checked_file(folder, export, name), export.models[name])
+    return run_litert(checked_file(folder, export, name), export.models[name])
 
 
 def features_of(view: View, clips: Clips) -> Floats:
@@ -60,7 +60,8 @@ def features_of(view: View, clips: Clips) -> Floats:
     return features
 
 
-def _litert(place: Path, model: ExportedModel) -> FromFeatures:
+def run_litert(place: Path, model: ExportedModel) -> FromFeatures:
+    """A LiteRT file of one clip, on one core: from audio or features, float32, to probabilities, (classes,)."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet():
@@ -109,7 +110,8 @@ def _saved_model(place: Path) -> Classify:
     return classify
 
 
-def _onnx(place: Path) -> Classify:
+def run_onnx(place: Path) -> Classify:
+    """An ONNX file from audio to probabilities, on one core."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
@@ -100,8 +102,9 @@ class _SharedFrames:
         for piece in _pieces(samples):
             self._seen += len(piece)
             self._samples = np.concatenate((self._samples, piece))
-            self._compute()
-            while self._start + CLIP_SAMPLES <= self._seen and len(self._frames) >= self._view.shape[0]:
+            if self._start + CLIP_SAMPLES <= self._seen:  # all frames at once that came since the last window
+                self._compute()
+            while self._start + CLIP_SAMPLES <= self._seen:
                 yield self._start, self._frames[: self._view.shape[0]]
                 self._frames = self._frames[self._step // self._hop :]
                 self._start += self._step
@@ -118,24 +121,32 @@ class _SharedFrames:
 
 
 def frames_of(view: Framewise, samples: Samples, count: int) -> Floats:
-    """The frames of some samples, as a clip that holds them has them.
+    """The frames of some samples, with the bits that a clip that holds them has.
 
     Args:
         view: whose frames follow from their own samples.
-        samples: int16, the frames' own, at most a second more than a clip.
+        samples: int16, those of the frames.
         count: frames.
 
     Returns:
         float32, (count, coefficients).
     """
-    per_clip = view.shape[0]
-    clips = -(-count // per_clip)
-    hop = _hop(view)
-    cut = np.zeros((clips, CLIP_SAMPLES), np.int16)
-    for number in range(clips):
-        part = samples[number * per_clip * hop :][:CLIP_SAMPLES]
-        cut[number, : len(part)] = part
-    return compute(view, cut).reshape(clips * per_clip, -1)[:count].astype(np.float32)
+    hop, length, most = _hop(view), view.frame_length, view.shape[0]
+    found = []
+    for first in range(0, count, most):
+        frames = min(most, count - first)
+        part = samples[first * hop :][: (frames - 1) * hop + length]
+        clip_ms = -(-len(part) * 1000 // SAMPLE_RATE_HZ)
+        padded = np.zeros((1, clip_ms * SAMPLE_RATE_HZ // 1000), np.int16)
+        padded[0, : len(part)] = part
+        found.append(compute(_seen_for(view, clip_ms), padded)[0, :frames])
+    return np.concatenate(found)
+
+
+@lru_cache(maxsize=8)
+def _seen_for(view: Framewise, clip_ms: int) -> Framewise:
+    """A view that sees another part of a clip."""
+    return replace(view, clip_ms=clip_ms)
 
 
 def _pieces(samples: Samples) -> Iterator[Samples]:
