@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -118,9 +119,10 @@ def check(table: Sequence[Parity], most_points_lost: float) -> None:
 
 
 def write_parity(folder: Path, table: Sequence[Parity]) -> None:
-    """Write parity.csv."""
+    """Write parity.csv, differences to four decimals: the others vary with the threads of TensorFlow."""
     columns = tuple(Parity.__dataclass_fields__)
-    write_csv(folder / PARITY_FILE, columns, (tuple(getattr(each, name) for name in columns) for each in table))
+    rounded = (replace(each, difference=round(each.difference, 4)) for each in table)
+    write_csv(folder / PARITY_FILE, columns, (tuple(getattr(each, name) for name in columns) for each in rounded))
 
 
 def for_people(table: Sequence[Parity], costs: Mapping[str, FormatCost]) -> list[tuple[object, ...]]:

@@ -68,10 +68,10 @@ def compare(network: keras.Model, view: View, folder: Path) -> dict[str, str]:
     expected = from_audio(network, view, tensor_operations, None)(tf.constant(audio / np.float32(32_768))).numpy()
     features = frontend.compute(view, audio).astype(np.float32) * np.float32(view.scale)
     writers = {
-        "litert": lambda: formats.writerun_litert(folder, network, view),
+        "litert": lambda: formats.write_litert(folder, network, view),
         "litert_network": lambda: formats.write_litert_network(folder, network, view),
         "litert_int8": lambda: formats.write_litert_int8(folder, network, view, features),
-        "onnx": lambda: formats.writerun_onnx(folder),
+        "onnx": lambda: formats.write_onnx(folder),
     }
     for name, write in writers.items():
         try:
