@@ -124,12 +124,18 @@ def test_a_format_that_loses_too_much_is_an_error(project: Path) -> None:
 
 
 def test_a_second_export_has_the_same_bytes(project: Path, copy: Path) -> None:
+    """In one process TensorFlow numbers the functions of a second SavedModel on, so that its bytes are not compared."""
     assert commanded(copy, *ARGUMENTS) == 0
-    for name in FORMATS:
+    for name in FORMATS[1:]:
         once, again = (read_export(folder / "export").models[name] for folder in (project, copy))
-        if name != "saved_model":
-            assert once == again, name
-    assert (project / "export/parity.csv").read_bytes() == (copy / "export/parity.csv").read_bytes()
+        assert once == again, name
+    tables = []
+    for folder in (project, copy):
+        with (folder / "export" / parity.PARITY_FILE).open(newline="") as file:
+            tables.append(
+                [row | {"bytes": ""} if row["name"] == "saved_model" else row for row in csv.DictReader(file)]
+            )
+    assert tables[0] == tables[1]
 
 
 def clip_files(project: Path, folder: Path, count: int) -> list[str]:
