@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from features import tensor_operations
+from features.arithmetic import cosine
 from features.tensor_operations import dct as dct
 from features.tensor_operations import divided_by_peak as divided_by_peak
 from features.tensor_operations import exp as exp
@@ -38,7 +39,7 @@ def power_spectra(samples: tf.Tensor, window: Floats, hop: int, count: int, leng
 def _transform(samples: int, length: int) -> tuple[Floats, Floats]:
     """Real and imaginary part of a Fourier transform of a stated length: float32, (samples, length // 2 + 1)."""
     turns = np.arange(samples)[:, None] * np.arange(length // 2 + 1) % length / length
-    return np.cos(2 * np.pi * turns).astype(np.float32), np.sin(2 * np.pi * turns).astype(np.float32)
+    return cosine(turns).astype(np.float32), cosine(turns - 0.25).astype(np.float32)
 
 
 def smooth(values: tf.Tensor, amount: float) -> tf.Tensor:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
 from base.files import read_bytes
 from base.types import STRICT
+
+_WARM_UP_RUNS: Final = 20
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -57,6 +63,19 @@ class TrainingLog:
     clips_per_epoch: int
     processor: str
     cores: int
+
+
+def latency(run: Callable[[], object], runs: int) -> Latency:
+    """The time of a call until it returns, after some that don't count."""
+    for _ in range(_WARM_UP_RUNS):
+        run()
+    times_ms = []
+    for _ in range(runs):
+        started = time.perf_counter_ns()
+        run()
+        times_ms.append((time.perf_counter_ns() - started) / 1e6)
+    median_ms, p99_ms = np.percentile(times_ms, (50, 99)).tolist()
+    return Latency(median_ms=median_ms, p99_ms=p99_ms, runs=runs)
 
 
 def read_costs(text: str) -> dict[str, Cost]:

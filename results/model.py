@@ -9,14 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
-from base.files import read_bytes, read_text, to_json, write_text
+from base.files import read_text, to_json, write_text
 from base.types import STRICT
 from features.splits import SPLITS
 from features.views import WHOLE_CLIPS, View, from_definition
+from results.described import read_described
 from stores.lineage import Archive, Task
 from stores.manifest import Manifest
 
@@ -94,21 +94,7 @@ def read_description(folder: Path) -> ModelDescription:
     Raises:
         DataError: the folder holds no finished model of this format.
     """
-    place = folder / MODEL_FILE
-    try:
-        text = read_bytes(str(place))
-        content = json.loads(text)
-        found = content.get("format") if isinstance(content, dict) else None
-        if found not in (None, FORMAT):
-            raise DataError(f"{place}: format {found!r}, expected {FORMAT!r}; train again")
-        description: ModelDescription = TypeAdapter(ModelDescription).validate_json(text)
-    except DataError:
-        raise
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{folder} is not a finished model: it has no {MODEL_FILE}; run train") from error
-    except (ValueError, ValidationError) as error:
-        raise DataError(f"{place} is not a valid description of a model: {error}; train again") from error
-    return description
+    return read_described(folder / MODEL_FILE, ModelDescription, FORMAT, "model", "train")
 
 
 def read_history(folder: Path) -> list[dict[str, str]]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
 
 import click
 import numpy as np
@@ -21,10 +18,8 @@ from base.errors import DataError
 from base.files import to_json
 from base.types import STRICT
 from features.views import CLIP_SAMPLES
-from results.cost import Latency
+from results.cost import Latency, latency
 from serving.description import FORMATS, Format, read_export
-
-_WARM_UP_RUNS: Final = 20
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -46,27 +41,14 @@ def main(folder: Path, name: Format, runs: int) -> None:
 
     classify = classifier(folder, read_export(folder), name)
     clip = np.random.default_rng(0).integers(-(2**12), 2**12, (1, CLIP_SAMPLES), np.int16)
-    latency = timed(lambda: classify(clip), runs)
-    click.echo(to_json(asdict(FormatCost(latency=latency, peak_bytes=peak_bytes()))))
+    found = latency(lambda: classify(clip), runs)
+    click.echo(to_json(asdict(FormatCost(latency=found, peak_bytes=peak_bytes()))))
 
 
 def peak_bytes() -> int:
     """Largest resident memory of this process so far; `getrusage` would count its parent's before the program began."""
     [line] = [each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
-
-
-def timed(run: Callable[[], Any], runs: int) -> Latency:
-    """The time of a call, after some that don't count."""
-    for _ in range(_WARM_UP_RUNS):
-        run()
-    times_ms = []
-    for _ in range(runs):
-        started = time.perf_counter_ns()
-        run()
-        times_ms.append((time.perf_counter_ns() - started) / 1e6)
-    median_ms, p99_ms = np.percentile(times_ms, [50, 99])
-    return Latency(median_ms=float(median_ms), p99_ms=float(p99_ms), runs=runs)
 
 
 def measured(folder: Path, name: Format, runs: int) -> FormatCost:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
-from base.files import read_bytes, to_json, write_text
+from base.files import to_json, write_text
 from base.types import STRICT
 from features.views import View, from_definition
+from results.described import read_described
 from stores.lineage import Archive, Task
 
 FORMAT: Final = "keyword-spotting-export/1"
@@ -173,21 +172,7 @@ def read_export(folder: Path) -> Export:
     Raises:
         DataError: the folder holds no finished export of this format.
     """
-    place = folder / EXPORT_FILE
-    try:
-        text = read_bytes(str(place))
-        content = json.loads(text)
-        found = content.get("format") if isinstance(content, dict) else None
-        if found not in (None, FORMAT):
-            raise DataError(f"{place}: format {found!r}, expected {FORMAT!r}; export again")
-        export: Export = TypeAdapter(Export).validate_json(text)
-    except DataError:
-        raise
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{folder} is not a finished export: it has no {EXPORT_FILE}; run serving.export") from error
-    except (ValueError, RecursionError, ValidationError) as error:
-        raise DataError(f"{place} is not a valid description of an export: {error}; export again") from error
-    return export
+    return read_described(folder / EXPORT_FILE, Export, FORMAT, "export", "export")
 
 
 def checked_file(folder: Path, export: Export, name: Format) -> Path:

@@ -6,6 +6,7 @@ import json
 import queue
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -59,7 +60,7 @@ def main(
         for samples in blocks(source):
             for step in recognizer.feed(samples):
                 if step.heard:
-                    found = step.heard._asdict()
+                    found = asdict(step.heard)
                     line = json.dumps(found) if as_json else "{time_s:9.2f} s  {word}  {score:.0%}".format(**found)
                     click.echo(line)
                     sys.stdout.flush()

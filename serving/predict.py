@@ -20,7 +20,7 @@ from base.errors import DataError
 from features.audio import AudioError, Recording, decode
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from serving.model import Model, open_model
-from serving.recognizer import Listening
+from serving.recognizer import Heard, Listening
 
 STDIN: Final = "-"
 _TOP: Final = 3
@@ -32,15 +32,6 @@ class Guess:
 
     word: str
     probability: float
-
-
-@dataclass(frozen=True)
-class Event:
-    """A word heard in a longer file: the end of its window in seconds, and its averaged probability."""
-
-    word: str
-    time_s: float
-    score: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ class Decoded:
     file: str
     seconds: float
     top: tuple[Guess, ...]
-    heard: tuple[Event, ...]
+    heard: tuple[Heard, ...]
 
 
 @click.command()
@@ -118,7 +109,7 @@ def decode_recording(model: Model, name: str, recording: Recording, listening: L
         if best is None or step.probabilities.max() > best.max():
             best = step.probabilities
         if step.heard:
-            heard.append(Event(*step.heard))
+            heard.append(step.heard)
     assert best is not None
     return Decoded(name, seconds, guesses(classes, best), tuple(heard))
 

@@ -6,6 +6,7 @@ does not depend on how the stream was cut into pieces.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, NamedTuple
@@ -43,7 +44,8 @@ class Listening:
     refractory_ms: Annotated[int, Field(ge=0, le=10_000)] = 700
 
 
-class Heard(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Heard:
     """A word that was heard.
 
     Attributes:

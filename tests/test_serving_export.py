@@ -220,8 +220,8 @@ def test_a_longer_file_is_listened_to_from_beginning_to_end(
     ("damage", "message"),
     [
         (lambda folder: (folder / "export.json").unlink(), "is not a finished export: it has no export.json"),
-        (lambda folder: (folder / "export.json").write_text("[]"), "is not a valid description of an export"),
-        (lambda folder: (folder / "export.json").write_text("[" * 100_000), "is not a valid description of an export"),
+        (lambda folder: (folder / "export.json").write_text("[]"), "is not a valid description of the export"),
+        (lambda folder: (folder / "export.json").write_text("[" * 100_000), "is not a valid description of the export"),
         (lambda folder: (folder / "network.tflite").unlink(), "network.tflite is missing; export again"),
         (lambda folder: (folder / "network.tflite").write_bytes(b"x"), "is not the file that export.json describes"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,14 +21,13 @@ from base.files import to_json
 from features import tensor_operations
 from features.frontend import front_end
 from features.views import CLIP_SAMPLES, View
-from results.cost import Cost, Latency, read_costs
+from results.cost import Cost, latency, read_costs
 from results.model import FEATURES, LENGTH, read_description
 from results.network_file import read_network
 from training import dataset
 from training.multiply_adds import multiply_adds
 
 RUNS: Final = 1000
-_WARM_UP_RUNS: Final = 20
 
 
 @click.command()
@@ -81,8 +79,8 @@ def cost(folder: Path, runs: int) -> Cost:
     command.say(f"{folder}: timing {runs:,} clips")
     return Cost(
         multiply_adds=multiply_adds(network),
-        network=latency(lambda: from_features(inputs), runs),
-        with_front_end=latency(lambda: from_samples(clip), runs),
+        network=latency(lambda: from_features(inputs).numpy(), runs),
+        with_front_end=latency(lambda: from_samples(clip).numpy(), runs),
     )
 
 
@@ -97,19 +95,6 @@ def inputs_of(clip: tf.Tensor, view: View, network: keras.Model) -> Any:
     features = tf.cast(front_end(view, tensor_operations)(clip), tf.float32) * view.scale
     steps = view.real_steps(view.real_length(CLIP_SAMPLES))
     return dataset.arranged(dataset.input_names(network), {FEATURES: features, LENGTH: tf.constant([steps], tf.int32)})
-
-
-def latency(classify: Callable[[], tf.Tensor], runs: int) -> Latency:
-    """The time of a call until its result can be read, after some that don't count."""
-    for _ in range(_WARM_UP_RUNS):
-        classify().numpy()
-    times_ms = []
-    for _ in range(runs):
-        started = time.perf_counter_ns()
-        classify().numpy()
-        times_ms.append((time.perf_counter_ns() - started) / 1e6)
-    median_ms, p99_ms = np.percentile(times_ms, (50, 99)).tolist()
-    return Latency(median_ms=median_ms, p99_ms=p99_ms, runs=runs)
 
 
 if __name__ == "__main__":
