@@ -43,6 +43,11 @@ class Listening:
     average_ms: Annotated[int, Field(ge=0, le=2000)] = 200
     refractory_ms: Annotated[int, Field(ge=0, le=10_000)] = 700
 
+    @property
+    def averaged_windows(self) -> int:
+        """How many windows are averaged."""
+        return max(1, self.average_ms // self.step_ms)
+
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
@@ -57,6 +62,11 @@ class Heard:
     word: str
     time_s: float
     score: float
+
+    @staticmethod
+    def at(word: str, end: int, score: float) -> Heard:
+        """A word heard at a window that ends at a sample of the stream."""
+        return Heard(word, end / SAMPLE_RATE_HZ, score)
 
 
 class Step(NamedTuple):
@@ -101,7 +111,7 @@ class Recognizer:
             for place, name in enumerate(classes)
             if name in thresholds and name not in (SILENCE_CLASS, UNKNOWN_CLASS)
         }
-        self._recent: deque[Floats] = deque(maxlen=max(1, listening.average_ms // listening.step_ms))
+        self._recent: deque[Floats] = deque(maxlen=listening.averaged_windows)
         self._refractory = listening.refractory_ms * MS
         self._deaf_until = 0
 
@@ -123,9 +133,10 @@ class Recognizer:
     def _word(self, averaged: Floats, end: int) -> Heard | None:
         if end < self._deaf_until or len(self._recent) < (self._recent.maxlen or 1):
             return None
-        passing = [(float(averaged[place]), place) for place, least in self._words.items() if averaged[place] >= least]
+        scores = {place: float(averaged[place]) for place in self._words}
+        passing = [(score, place) for place, score in scores.items() if score >= self._words[place]]
         if not passing:
             return None
         score, place = max(passing)
         self._deaf_until = end + self._refractory
-        return Heard(self._classes[place], end / SAMPLE_RATE_HZ, score)
+        return Heard.at(self._classes[place], end, score)

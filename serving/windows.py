@@ -49,11 +49,15 @@ def windows(view: View, step_ms: int) -> Windows:
     """
     if not is_framewise(view):
         return _WholeWindows(view, step_ms * SAMPLE_RATE_HZ // 1000)
-    step = step_ms * SAMPLE_RATE_HZ
-    if step % (1000 * _hop(view)):
+    if not is_step(view, step_ms):
         hop_ms = _hop(view) * 1000 / SAMPLE_RATE_HZ
         raise DataError(f"a step of {step_ms} ms is no multiple of the hop of {view.kind}, {hop_ms:g} ms")
-    return _SharedFrames(view, step // 1000)
+    return _SharedFrames(view, step_ms * SAMPLE_RATE_HZ // 1000)
+
+
+def is_step(view: View, step_ms: int) -> bool:
+    """Whether windows of a view can follow each other at so many milliseconds."""
+    return not is_framewise(view) or step_ms * SAMPLE_RATE_HZ % (1000 * _hop(view)) == 0
 
 
 def is_framewise(view: View) -> TypeGuard[Framewise]:

@@ -19,6 +19,7 @@ from pipelines.select.config import Select
 from registry.drift.measures import Validate
 from reports.evaluation import Report
 from serving.export import ExportNumbers
+from serving.stream_test.settings import StreamNumbers
 from training.config import Train, load_model
 from training.evaluate import Evaluate
 
@@ -33,6 +34,7 @@ SECTIONS: dict[str, Any] = {
     "evaluate": Evaluate,
     "report": Report,
     "export": ExportNumbers,
+    "stream_test": StreamNumbers,
 }
 
 

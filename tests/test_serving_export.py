@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from command_tools import exit_code
-from corpus_tools import ROOT, environment
+from corpus_tools import environment
+from exported_project import commanded, exported_project
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
@@ -24,41 +24,19 @@ from base.errors import DataError
 from readers.audio import audio_of
 from readers.store import open_store
 from results.predictions import Predictions, read_predictions
-from serving import export, parity, predict
+from serving import parity, predict
 from serving.description import FORMATS, Quantization, checked_file, read_export
 from serving.model import open_model
 from serving.runtimes import classifier, quantized, real
 from serving.threshold import threshold
-from training.config import load_model
-from training.evaluate import evaluate
-from training.train import train
 
-MODEL = {"network": "cnn", "view": "mfcc", "source": "mfcc", "filters": [4, 6], "kernel_size": 5, "dense_units": [8]}
 ARGUMENTS = ("model", "features/mfcc", "clips", "evaluation", "export")
-
-
-def commanded(folder: Path, *arguments: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("PYTHONPATH", str(ROOT))  # of the processes that it starts
-        return exit_code(export.main, *arguments)
 
 
 @pytest.fixture(scope="module")
 def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clips, features, a model trained for two epochs, its evaluation and its export."""
-    folder = tmp_path_factory.mktemp("project")
-    content = yaml.safe_load((finished / "params.yaml").read_text())
-    content["models"] = {"tiny": {**MODEL, "dropout": 0.0, "fit": {"epochs": 2, "batch_size": 8}}}
-    content["export"] |= {"calibration_clips": 10, "latency_runs": 3, "max_points_lost": 50}
-    (folder / "params.yaml").write_text(yaml.safe_dump(content))
-    for name in ("clips", "features"):
-        shutil.copytree(finished / name, folder / name)
-    store = open_store(folder / "features/mfcc")
-    train(load_model("tiny", folder / "params.yaml"), store, folder / "model", folder)
-    evaluate(folder / "model", store, folder / "evaluation", 16)
-    assert commanded(folder, *ARGUMENTS) == 0
-    return folder
+    return exported_project(finished, tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture

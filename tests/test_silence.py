@@ -9,11 +9,10 @@ from corpus_tools import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.splits import SPLITS
+from features.splits import SILENCE_GAP_SAMPLES, SPLITS, stretch_of
 from features.views import CLIP_SAMPLES
 from pipelines.ingest.config import Silence
 from pipelines.ingest.silence import cut, gain
-from pipelines.select.sampling import SILENCE_GAP_SAMPLES, stretch_of
 
 ratios = st.tuples(*[st.integers(1, 100)] * 3)
 recordings = st.integers(0, 400_000)

@@ -14,10 +14,9 @@ import pyarrow as pa
 from base import files
 from base.errors import DataError
 from features.audio import AudioError, Samples, decode_wav
-from features.splits import hash64
+from features.splits import SILENCE_GAP_SAMPLES, hash64, stretch_of
 from features.views import CLIP_SAMPLES, FULL_SCALE
 from pipelines.engine.work import Work
-from pipelines.select.sampling import SILENCE_GAP_SAMPLES, stretch_of
 from stores.framing import read_records
 from stores.lineage import Task
 from stores.manifest import CATALOG_FILE, Manifest

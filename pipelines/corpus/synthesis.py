@@ -254,13 +254,18 @@ def clips(takes: Sequence[Take], seed: int) -> Iterator[tuple[Take, acoustics.Pc
     """
     speaker = takes[0].speaker
     place = acoustics.draw_place(_generator(seed, speaker.id, "place"))
-    for take, word in zip(takes, _speak(speaker, [take.utterance for take in takes]), strict=True):
+    for take, word in zip(takes, speak(speaker, [take.utterance for take in takes]), strict=True):
         rng = _generator(seed, take.name)
         fitting = word if len(word) <= _LONGEST_WORD_SAMPLES else _hurried(take)
         yield take, acoustics.record(fitting, place, acoustics.draw_staging(rng, len(fitting), take.short), rng)
 
 
-def _speak(speaker: Speaker, utterances: Sequence[espeak.Utterance]) -> list[acoustics.Signal]:
+def speak(speaker: Speaker, utterances: Sequence[espeak.Utterance]) -> list[acoustics.Signal]:
+    """What a speaker says, each utterance without the silence around it, float64 at 16 kHz.
+
+    Raises:
+        DataError: eSpeak NG does not work on this machine.
+    """
     try:
         engine = espeak.Engine(Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path()))
         spoken = espeak.speak(engine, speaker.voice, utterances)
@@ -273,7 +278,7 @@ def _hurried(take: Take) -> acoustics.Signal:
     rate_wpm = take.utterance.rate_wpm
     while rate_wpm < espeak.FASTEST_WPM:
         rate_wpm = min(round(rate_wpm * _HURRY), espeak.FASTEST_WPM)
-        (word,) = _speak(take.speaker, [replace(take.utterance, rate_wpm=rate_wpm)])
+        (word,) = speak(take.speaker, [replace(take.utterance, rate_wpm=rate_wpm)])
         if len(word) <= _LONGEST_WORD_SAMPLES:
             return word
     raise ValueError(f"{take.word!r} does not fit into a clip of 1 s at any speed")
@@ -287,7 +292,7 @@ def noises(speakers: Sequence[Speaker], settings: Synthesis) -> Iterator[tuple[s
     """
     samples = settings.noise_seconds * acoustics.SAMPLE_RATE_HZ
     text = espeak.Utterance(text=_BABBLE_TEXT, rate_wpm=160, pitch=50, pitch_range=50)
-    voices = [_speak(speaker, [text])[0] for speaker in speakers[:_BABBLE_VOICES]]
+    voices = [speak(speaker, [text])[0] for speaker in speakers[:_BABBLE_VOICES]]
     rng = _generator(settings.seed, BACKGROUND_FOLDER, "babble")
     yield "babble", acoustics.recording(acoustics.babble(voices, rng, samples))
     for name, noise in acoustics.NOISES.items():

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from features import clip_id
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, UNLABELED, class_names, class_of_word
-from features.splits import SPLITS, SplitName, hash64, speaker_split
-from features.views import CLIP_SAMPLES
+from features.splits import SILENCE_GAP_SAMPLES, SPLITS, SplitName, hash64, speaker_split, stretch_of
 from pipelines.select.config import Classes, Select
 from stores.lineage import SampleSize, SampleSizes
 
@@ -22,8 +21,6 @@ Hashes: TypeAlias = npt.NDArray[np.uint64]
 Row: TypeAlias = Mapping[str, Any]
 
 CATALOG_COLUMNS: Final = ("id", "word", "speaker", "split", "recording", "start", "recording_samples")
-SILENCE_GAP_SAMPLES: Final = 1600
-"""A tenth of a second lies unused between the stretches of a recording."""
 
 _NO_WORDS: Final = frozenset({SILENCE_CLASS, UNLABELED})
 """What stands in the column of words and is not said."""
@@ -117,27 +114,6 @@ def is_from_right_archive(class_name: str, split: str, ready: bool, test_archive
     if class_name not in (SILENCE_CLASS, UNKNOWN_CLASS):
         return True
     return ready == (test_archive and split == "test")
-
-
-def stretch_of(start: int, recording_samples: int, ratio: tuple[int, int, int], gap_samples: int) -> SplitName | None:
-    """The split of a silence clip: each recording's time is divided into one stretch per split, in order.
-
-    Args:
-        start: the clip's first sample in its recording.
-        recording_samples: length of the recording.
-        ratio: train : validation : test.
-        gap_samples: samples that separate neighboring stretches, at least 1.
-
-    Returns:
-        The split whose stretch holds the whole clip, or None where it lies across a border.
-    """
-    border, end = 0, start + CLIP_SAMPLES
-    for index, split in enumerate(SPLITS):
-        first = border + (gap_samples if index else 0)
-        border = recording_samples * sum(ratio[: index + 1]) // sum(ratio)
-        if first <= start and end <= border:
-            return split
-    return None
 
 
 def sample_size(rule: SampleSize, counts: Mapping[str, int], class_name: str, words: Iterable[str]) -> int:
