@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final
 import keras
 
 from base.errors import DataError
-from base.files import to_json, write_text
+from base.files import sync, to_json, write_text
 
 Row = Mapping[str, float]
 """Figures of one epoch: loss, accuracy, learning_rate, seconds and cpu_seconds; val_loss and val_accuracy where it was
@@ -19,6 +20,7 @@ validated."""
 
 CHECKPOINT_FOLDER: Final = "checkpoint"
 _STATE_FILE: Final = "state.json"
+_OWN: Final = re.compile(r"epoch-\d+\.weights\.h5|\.?state\.json(\.part)?")
 
 
 class Checkpoint:
@@ -49,10 +51,10 @@ class Checkpoint:
         """Add a finished epoch."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self.rows.append(row)
-        network.save_weights(self._weights(len(self.rows)))
+        self._save_weights(network)
         random_states = [keras.ops.convert_to_numpy(each).tolist() for each in random_variables(network)]
         state = {"fingerprint": self._fingerprint, "history": self.rows, "random_states": random_states}
-        write_text(str(self._folder / _STATE_FILE), to_json(state))
+        write_text(str(self._folder / _STATE_FILE), to_json(state), lasting=True)
         self._drop_weights_but({len(self.rows), best_epoch(self.rows)})
 
     def restore_last(self, network: keras.Model) -> None:
@@ -72,6 +74,17 @@ class Checkpoint:
         """Delete all of it: the run is finished."""
         shutil.rmtree(self._folder)
 
+    def _save_weights(self, network: keras.Model) -> None:
+        path = self._weights(len(self.rows))
+        try:
+            network.save_weights(path)
+            sync([str(path)])
+        except (OSError, RuntimeError, ValueError) as error:  # of HDF5, which wraps what the system says
+            raise DataError(
+                f"{path} can't be written ({str(error).splitlines()[0]}): see to the disk, then run the same command "
+                f"again to resume after epoch {len(self.rows) - 1}"
+            ) from error
+
     def _load(self, network: keras.Model, epoch: int) -> None:
         path = self._weights(epoch)
         try:
@@ -87,6 +100,13 @@ class Checkpoint:
         for path in self._folder.glob("*.weights.h5"):
             if path not in kept:
                 path.unlink()
+
+
+def foreign_checkpoint(model: Path) -> str | None:
+    """A file in the checkpoint of a model's folder that no run has made, or None."""
+    folder = model / CHECKPOINT_FOLDER
+    found = sorted(folder.iterdir()) if folder.is_dir() else [folder] if folder.exists() else []
+    return next((str(path) for path in found if not _OWN.fullmatch(path.name)), None)
 
 
 def random_variables(network: keras.Model) -> list[keras.Variable]:
