@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 from corpus_tools import Outcome, corpus_files, environment, tar_gz, write_parameters, write_raw
@@ -222,18 +221,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def tree(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """A process and all that come from it now."""
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that come from a process now."""
     try:
-        top = psutil.Process(process.pid)
-        return [top, *top.children(recursive=True)]
+        return list(psutil.Process(process.pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 
 
-def group(session: int) -> list[psutil.Process]:
+def of_session(session: int) -> list[psutil.Process]:
     """All processes of a session that still run."""
-    found: list[Any] = []
+    found = []
     for each in psutil.process_iter():
         try:
             if os.getsid(each.pid) == session and each.status() != psutil.STATUS_ZOMBIE:

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import run_here
 from corpus_tools import contents
 from stage_processes import (
     STAGES,
@@ -21,7 +20,6 @@ from stage_processes import (
     inputs_of,
     kept,
     outputs,
-    prepare_chain,
     remove,
     run,
     start,
@@ -34,18 +32,6 @@ IN_A_ROW = 5
 """Kills of one run and of those that resume it, at most."""
 BEFORE_THE_WORK = 0.2
 """Share of the kills that come while the stage starts."""
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the chain has run undisturbed."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    prepare_chain(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("ingest", "select", "augment", "extract"):
-            assert run_here(patch, folder, name, *STAGES[name].arguments) == 0
-    assert run(STAGES["train"], folder).code == 0
-    return folder
 
 
 def seconds_at_work(stage: Stage, folder: Path) -> tuple[float, float]:
@@ -92,8 +78,13 @@ CASES += [(name, True) for name in ("ingest", "augment", "extract")]
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "of_worker"), CASES, ids=[f"{n}{' worker' if w else ''}" for n, w in CASES])
 def test_kills_at_random_moments_change_no_byte_and_nothing_is_done_twice(
-    name: str, of_worker: bool, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    of_worker: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    made: Path = request.getfixturevalue("trained" if name == "train" else "chain")
     stage, moments = STAGES[name], random.Random(f"{name} {of_worker}")
     inputs_of(stage, made, tmp_path)
     seconds = seconds_at_work(stage, tmp_path)
@@ -120,7 +111,9 @@ def test_kills_at_random_moments_change_no_byte_and_nothing_is_done_twice(
         runs += 1
         finished += before["epochs"] if "epochs" in before else len(before)
         not_again += kept(stage, tmp_path, before, outcome)
-    assert not_again == finished
-    with capsys.disabled():
-        whose, what = ", one worker" if of_worker else "", "epochs" if name == "train" else "shards"
-        print(f"\n{name}{whose}: {kills} kills, {runs} outputs of equal bytes, {not_again} of {finished} {what} kept")
+        with capsys.disabled():
+            whose, what = ", one worker" if of_worker else "", "epochs" if name == "train" else "shards"
+            print(
+                f"\n{name}{whose}: {kills} kills, {runs} outputs of equal bytes, {not_again} of {finished} {what} kept"
+            )
+        assert not_again == finished
