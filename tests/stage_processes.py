@@ -173,10 +173,10 @@ def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> bo
     return True
 
 
-def at_work(stage: Stage, folder: Path) -> bool:
-    """Whether the stage has its output for itself."""
+def at_work(stage: Stage, folder: Path, process: subprocess.Popen[str]) -> bool:
+    """Whether this run of the stage has its output for itself; what was killed leaves its name, too."""
     lock = folder / stage.lock
-    return lock.is_file() and lock.stat().st_size > 0
+    return lock.is_file() and f'"pid": {process.pid},' in lock.read_text()
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

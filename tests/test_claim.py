@@ -170,7 +170,7 @@ def test_a_second_run_of_a_stage_is_refused_and_the_first_ends_as_if_alone(
         inputs_of(stage, made, other)
     (other / stage.output).symlink_to(tmp_path / stage.output)
     with started(stage, tmp_path) as process:
-        assert wait_until(lambda: at_work(stage, tmp_path), process)
+        assert wait_until(lambda: at_work(stage, tmp_path, process), process)
         process.send_signal(signal.SIGSTOP)  # however slow this machine is
         second = call(other, "ingest", "raw", "clips") if name == "ingest" else run(stage, other)
         process.send_signal(signal.SIGCONT)

@@ -36,8 +36,8 @@ MOMENTS: dict[str, Moment] = {
     "imports": lambda stage, folder, process: psutil.Process(process.pid).num_threads() > 1,
     "server of processes": lambda stage, folder, process: psutil.Process(process.pid).children(),
     "workers": lambda stage, folder, process: workers_of(process),
-    "work": lambda stage, folder, process: at_work(stage, folder),
-    "first output": lambda stage, folder, process: outputs(stage, folder),
+    "work": at_work,
+    "first output": lambda stage, folder, process: at_work(stage, folder, process) and outputs(stage, folder),
 }
 """When Ctrl-C comes: as soon as there is a thread that waits for it, then such processes, then such files."""
 
@@ -58,9 +58,9 @@ def interrupted(stage: Stage, folder: Path, moment: str, everyone: bool) -> tupl
         else:
             process.send_signal(signal.SIGINT)
         stderr = process.communicate(timeout=30)[1]
-        left = psutil.wait_procs(others, timeout=30)[1] or of_session(process.pid)
+        left = psutil.wait_procs(others, timeout=30)[1]
         seconds = time.monotonic() - sent
-        assert not left
+        assert not left and not of_session(process.pid)
         if process.returncode == 0:
             return None
         assert process.returncode == EXIT_CODE, stderr

@@ -38,7 +38,7 @@ def seconds_at_work(stage: Stage, folder: Path) -> tuple[float, float]:
     """Seconds that a whole run takes before it has its output for itself, and after."""
     began = time.monotonic()
     process = start(stage, folder)
-    wait_until(lambda: at_work(stage, folder), process)
+    wait_until(lambda: at_work(stage, folder, process), process)
     worked = time.monotonic()
     assert end(process).code == 0
     return worked - began, time.monotonic() - worked
@@ -51,7 +51,7 @@ def killed(stage: Stage, folder: Path, moments: random.Random, seconds: tuple[fl
     if not of_worker and moments.random() < BEFORE_THE_WORK:
         time.sleep(moments.uniform(0, starting))
     else:
-        wait_until(lambda: at_work(stage, folder), process)
+        wait_until(lambda: at_work(stage, folder, process), process)
         if of_worker:
             wait_until(lambda: workers_of(process), process)
         time.sleep(moments.uniform(0, working))
