@@ -175,8 +175,10 @@ def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> bo
 
 def at_work(stage: Stage, folder: Path, process: subprocess.Popen[str]) -> bool:
     """Whether this run of the stage has its output for itself; what was killed leaves its name, too."""
-    lock = folder / stage.lock
-    return lock.is_file() and f'"pid": {process.pid},' in lock.read_text()
+    try:
+        return f'"pid": {process.pid},' in (folder / stage.lock).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -190,17 +192,24 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def outputs(stage: Stage, folder: Path) -> dict[str, int]:
     """What a stage has finished so far: each finished file by its time, or the epochs of a training."""
     if stage.name == "train":
-        state = folder / "models" / "tiny" / "checkpoint" / "state.json"
-        return {"epochs": len(json.loads(state.read_text())["history"])} if state.exists() else {}
+        try:
+            state = json.loads((folder / "models" / "tiny" / "checkpoint" / "state.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return {"epochs": len(state["history"])}
     found: dict[str, int] = {}
     for report in (folder / stage.output).rglob("_work/*/*-?????.json"):
-        content = json.loads(report.read_text())
+        try:
+            content = json.loads(report.read_text())
+        except FileNotFoundError:  # it has just taken its place
+            continue
         shards = [content["shard"]] if "shard" in content else content.get("shards", [])
         for shard in shards:
             made = report.parent / "output" / shard["file"]
             placed = report.parent.parent.parent / shard["file"]
             path = made if made.exists() else placed
-            found[shard["file"]] = path.stat().st_mtime_ns
+            if path.exists():
+                found[shard["file"]] = path.stat().st_mtime_ns
     return found
 
 

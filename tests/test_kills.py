@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from corpus_tools import contents
 from stage_processes import (
+    EPOCHS,
+    SHARDS,
     STAGES,
     Stage,
     at_work,
@@ -32,6 +34,8 @@ IN_A_ROW = 5
 """Kills of one run and of those that resume it, at most."""
 BEFORE_THE_WORK = 0.2
 """Share of the kills that come while the stage starts."""
+AT_A_RANDOM_TIME = 0.3
+"""Share of the others that come at a random time; the rest come when a random share of the output is finished."""
 
 
 def seconds_at_work(stage: Stage, folder: Path) -> tuple[float, float]:
@@ -44,6 +48,11 @@ def seconds_at_work(stage: Stage, folder: Path) -> tuple[float, float]:
     return worked - began, time.monotonic() - worked
 
 
+def count(finished: dict[str, int]) -> int:
+    """How many shards, or epochs, are finished."""
+    return finished.get("epochs", len(finished))
+
+
 def killed(stage: Stage, folder: Path, moments: random.Random, seconds: tuple[float, float], of_worker: bool) -> bool:
     """Run a stage and kill it, or one of its workers, at a random moment; False where it had ended before."""
     starting, working = seconds
@@ -54,7 +63,12 @@ def killed(stage: Stage, folder: Path, moments: random.Random, seconds: tuple[fl
         wait_until(lambda: at_work(stage, folder, process), process)
         if of_worker:
             wait_until(lambda: workers_of(process), process)
-        time.sleep(moments.uniform(0, working))
+        if moments.random() < AT_A_RANDOM_TIME:
+            time.sleep(moments.uniform(0, working))
+        else:
+            wanted = moments.randint(0, EPOCHS if stage.name == "train" else SHARDS)
+            wait_until(lambda: count(outputs(stage, folder)) >= wanted, process)
+            time.sleep(moments.uniform(0, working / SHARDS))
     victims = workers_of(process) if of_worker else []
     if process.poll() is not None or (of_worker and not victims):
         return end(process).code != 0
@@ -109,7 +123,7 @@ def test_kills_at_random_moments_change_no_byte_and_nothing_is_done_twice(
         assert outcome.code == 0, outcome.stderr
         assert contents(tmp_path / stage.output) == expected
         runs += 1
-        finished += before["epochs"] if "epochs" in before else len(before)
+        finished += count(before)
         not_again += kept(stage, tmp_path, before, outcome)
         with capsys.disabled():
             whose, what = ", one worker" if of_worker else "", "epochs" if name == "train" else "shards"
