@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn, TypeVar
@@ -14,6 +15,17 @@ from base.errors import DataError
 T = TypeVar("T")
 
 PLAIN_PROGRESS_INTERVAL_S = 10.0
+
+_FREE = "free some space, then run the same command again to resume"
+_ALLOW = "get the permission or name another place, then run the same command again"
+_MENDS = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EROFS: _ALLOW,
+}
+"""What to do about what the system refuses."""
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> None:
@@ -30,10 +42,18 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except DataError as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+    except (DataError, OSError, MemoryError) as error:
+        _fail(sentence(error))
+
+
+def sentence(error: BaseException) -> str:
+    """What an error is to the person who reads it; what the system says comes with what to do."""
+    if isinstance(error, MemoryError):
+        return "out of memory: free some, or use fewer workers, then run the same command again to resume"
+    if not isinstance(error, OSError):
+        return str(error)
+    said = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return f"{said}; {_MENDS[error.errno]}" if error.errno in _MENDS else said
 
 
 def _fail(message: str, exit_code: int = 1) -> None:

@@ -5,6 +5,7 @@ A path with "://" is opened by fsspec, whose credentials come from the usual env
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,8 @@ import posixpath
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
@@ -21,6 +23,10 @@ from base.errors import DataError
 _CHUNK_BYTES: Final = 1 << 20
 _KEPT_IN_MEMORY_BYTES: Final = 1 << 20
 _REMOTE: Final = "://"
+_CANT_SYNC: Final = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""What file systems say that have no such call for a folder."""
+_SYNCS_AT_ONCE: Final = 8
+"""File systems write the journal once for all that wait for it."""
 
 
 class _Remote(NamedTuple):
@@ -77,35 +83,64 @@ def open_for_seeking(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def published(path: str, *, concurrent: bool = False) -> Iterator[BinaryIO]:
+def published(path: str, *, concurrent: bool = False, lasting: bool = False) -> Iterator[BinaryIO]:
     """Write a file that gets its name when the block ends without an error, and leaves nothing otherwise.
 
     Args:
         path: the file; its folder is made where it is missing.
         concurrent: whether other processes may be writing the same file now; what a killed one leaves then has a
             name of its own, else the next attempt replaces it.
+        lasting: whether the disk must have the file before it gets its name, so that a power cut leaves the whole
+            file or the one before; else the machine writes it out in its own time.
     """
     if is_remote(path):
         with _published_remotely(path) as file:
             yield file
         return
-    with published_path(path, concurrent=concurrent) as part, open(part, "wb") as file:
+    with published_path(path, concurrent=concurrent, lasting=lasting) as part, open(part, "wb") as file:
         yield file
 
 
 @contextmanager
-def published_path(path: str, *, concurrent: bool = False) -> Iterator[str]:
+def published_path(path: str, *, concurrent: bool = False, lasting: bool = False) -> Iterator[str]:
     """Like `published`, for libraries that want the name of a local file to write: a hidden one next to it."""
     folder, name = os.path.split(path)
     os.makedirs(folder or ".", exist_ok=True)
     part = os.path.join(folder, f".{name}.{f'{uuid.uuid4().hex}.' if concurrent else ''}part")
     try:
         yield part
+        if lasting:
+            sync([part])
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.lexists(part):
             os.unlink(part)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = path
         raise
+    if lasting:
+        sync([folder or "."])
+
+
+def sync(paths: Iterable[str]) -> None:
+    """Wait until the disk has what some files hold, and of folders the names in them; remote ones have it already."""
+    local = [path for path in paths if not is_remote(path)]
+    if len(local) == 1:
+        _sync(local[0])
+    elif local:
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:
+            list(threads.map(_sync, local))
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -147,9 +182,9 @@ def to_json(content: object) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def write_text(path: str, text: str, *, concurrent: bool = False) -> None:
-    """Publish a text file."""
-    with published(path, concurrent=concurrent) as file:
+def write_text(path: str, text: str, *, concurrent: bool = False, lasting: bool = False) -> None:
+    """Publish a text file, as `published` does."""
+    with published(path, concurrent=concurrent, lasting=lasting) as file:
         file.write(text.encode())
 
 

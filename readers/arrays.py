@@ -5,12 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from mmap import ACCESS_READ, mmap
-from typing import Any, Final, SupportsIndex, TypeAlias
+from typing import Any, BinaryIO, Final, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from base.errors import DataError
+from readers.current import Current
 from stores.framing import record_at, record_positions
 from stores.manifest import Shard
 from stores.schema import Array, RecordSpec
@@ -33,7 +34,7 @@ class ShardReader:
         if "://" in folder:
             raise DataError(f"{folder} is not on a local disk, so its files cannot be mapped: copy it, or use tf.data")
         self.shards = shards
-        self._folder = folder
+        self._current = Current(folder, shards)
         self._mapped: dict[int, mmap | bytes] = {}
         self._positions: dict[int, array[int]] = {}
 
@@ -53,7 +54,8 @@ class ShardReader:
         while len(self._mapped) >= MOST_MAPPED_SHARDS:
             del self._mapped[next(iter(self._mapped))]
         shard = self.shards[number]
-        data = self._mapped[number] = _map_file(f"{self._folder}/{shard.file}")
+        with self._current.open(shard) as file:
+            data = self._mapped[number] = _map_file(file)
         if number not in self._positions:
             positions = array("Q", record_positions(data, shard.file))
             if len(positions) != shard.records:
@@ -152,9 +154,8 @@ def _places(index: SupportsIndex | npt.ArrayLike, count: int) -> npt.NDArray[np.
     return np.where(given < 0, given + count, given).astype(np.int64)
 
 
-def _map_file(path: str) -> mmap | bytes:
-    with open(path, "rb") as file:
-        try:
-            return mmap(file.fileno(), 0, access=ACCESS_READ)
-        except ValueError:  # an empty file cannot be mapped
-            return file.read()
+def _map_file(file: BinaryIO) -> mmap | bytes:
+    try:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
+    except ValueError:  # an empty file cannot be mapped
+        return file.read()

@@ -13,6 +13,7 @@ from base.errors import DataError
 from features.statistics import Statistics, read_statistics
 from features.views import SAMPLE_RATE_HZ
 from readers.arrays import ArrayReader, ShardReader
+from readers.current import Current
 from stores.framing import read_records
 from stores.manifest import (
     CATALOG_FILE,
@@ -60,6 +61,7 @@ class Store:
         self.shapes = {field.name: field.shape for field in self.record.fields}
         self.tensor = manifest.tensor
         self.splits = manifest.splits
+        self._current = Current(path, manifest.shards)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -128,7 +130,7 @@ class Store:
         """
         spec = self.record
         for shard in self.checked_shards(split):
-            with files.open_for_reading(f"{self.path}/{shard.file}") as file:
+            with self._current.open(shard) as file:
                 for record in read_records(file, shard.file):
                     yield spec.decode(record)
 
@@ -146,9 +148,19 @@ class Store:
         shards = self.checked_shards(split)
         if not 0 <= shard < len(shards) or not 0 <= position < shards[shard].records:
             raise DataError(f"{self.path} has no record {position} in shard {shard} of {split}: make the store again")
-        with files.open_for_reading(f"{self.path}/{shards[shard].file}") as file:
+        with self._current.open(shards[shard]) as file:
             record = next(islice(read_records(file, shards[shard].file), position, None))
         return self.record.decode(record)
+
+    def check_current(self) -> None:
+        """Make sure that the store has not been replaced since it was opened.
+
+        What `dataset` has given before is then of the store that was opened; the other readers check by themselves.
+
+        Raises:
+            DataError: it has been replaced or removed.
+        """
+        self._current.check()
 
     def checked_shards(self, split: str) -> tuple[Shard, ...]:
         """The shards of a split, each of the size that the manifest says: none is missing or cut between two records.

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.claim import WORK_FOLDER
 from base.errors import DataError
-from stores.manifest import MANIFEST_FILE, PLAN_FILE, VERSION, WORK_FOLDER, Manifest
+from stores.manifest import MANIFEST_FILE, PLAN_FILE, VERSION, Manifest
 
 CLIPS_KIND: Final = "clips"
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from base import interruption
+
+    interruption.answer()  # before the imports that take seconds
+
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -14,6 +14,15 @@ from base.files import read_bytes
 T = TypeVar("T")
 
 
+def is_described(place: Path, expected_format: str) -> bool:
+    """Whether a file describes a folder in a format of ours, of whatever version."""
+    try:
+        found = json.loads(read_bytes(str(place)))["format"]
+        return isinstance(found, str) and found.partition("/")[0] == expected_format.partition("/")[0]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def read_described(place: Path, kind: type[T], expected_format: str, name: str, stage: str) -> T:
     """What the file says.
 

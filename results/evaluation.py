@@ -131,8 +131,19 @@ def silence_origin(ids: Sequence[str]) -> str:
     return " and ".join(cut + ready) or "none"
 
 
+def foreign_file(folder: Path) -> str | None:
+    """A file that has the name of an evaluation's in a folder that holds no finished evaluation, or None."""
+    names = (PREDICTIONS_FILE, METRICS_FILE, CLASSES_FILE, CONFUSION_FILE, ROC_FILE, COUNTS_FILE, DETAILS_FILE)
+    found = [folder / name for name in names if (folder / name).exists()]
+    try:
+        TypeAdapter(_Details).validate_json(read_bytes(str(folder / DETAILS_FILE)))
+    except (OSError, ValidationError):
+        return str(found[0]) if found else None
+    return None
+
+
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Write all files of an evaluation, evaluation.json last.
+    """Write all files of an evaluation, evaluation.json last; while they are written there is none.
 
     Args:
         folder: where to write; it is made where it is missing.
@@ -149,6 +160,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
         if split in evaluation.counts
     }
     counted = ((split, name, clips) for split, of_split in counts.items() for name, clips in of_split.items())
+    (folder / DETAILS_FILE).unlink(missing_ok=True)
     write_predictions(folder / PREDICTIONS_FILE, predictions)
     write_text(str(folder / METRICS_FILE), to_json(headline))
     write_csv(folder / CLASSES_FILE, ("class", "precision", "recall", "f1", "clips"), classes)

@@ -16,7 +16,7 @@ from base.files import read_text, to_json, write_text
 from base.types import STRICT
 from features.splits import SPLITS
 from features.views import WHOLE_CLIPS, View, from_definition
-from results.described import read_described
+from results.described import is_described, read_described
 from stores.lineage import Archive, Task
 from stores.manifest import Manifest
 
@@ -83,9 +83,15 @@ class ModelDescription:
         return from_definition(self.definition)
 
 
+def foreign_file(folder: Path) -> str | None:
+    """A file that has the name of a model's in a folder that holds no finished model, or None."""
+    found = [folder / name for name in (MODEL_FILE, NETWORK_FILE, HISTORY_FILE) if (folder / name).exists()]
+    return str(found[0]) if found and not is_described(folder / MODEL_FILE, FORMAT) else None
+
+
 def write_description(folder: Path, description: ModelDescription) -> None:
     """Write model.json."""
-    write_text(str(folder / MODEL_FILE), to_json(asdict(description)))
+    write_text(str(folder / MODEL_FILE), to_json(asdict(description)), lasting=True)
 
 
 def read_description(folder: Path) -> ModelDescription:

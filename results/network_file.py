@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Final
 
 import keras
 
+from base.claim import WORK_FOLDER, remove_empty
 from base.errors import DataError
 from base.files import published
 from results.model import NETWORK_FILE
@@ -25,11 +25,15 @@ def write_network(folder: Path, network: keras.Model) -> None:
         folder: the model's folder.
         network: the trained network.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        saved = Path(scratch) / NETWORK_FILE
-        keras.Model(network.inputs, network.outputs, name=network.name).save(saved)
-        content = _reproducible(saved.read_bytes())
-    with published(str(folder / NETWORK_FILE)) as file:
+    scratch = folder / WORK_FOLDER / NETWORK_FILE
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        keras.Model(network.inputs, network.outputs, name=network.name).save(scratch)
+        content = _reproducible(scratch.read_bytes())
+    finally:
+        scratch.unlink(missing_ok=True)
+        remove_empty(str(scratch.parent))
+    with published(str(folder / NETWORK_FILE), lasting=True) as file:
         file.write(content)
 
 

@@ -44,8 +44,6 @@ STORE_FILES: Final = (
 )
 """The files that stand next to the shards."""
 
-WORK_FOLDER: Final = "_work"
-"""Where a stage keeps what it has not finished, in the folder of its output."""
 PLAN_FILE: Final = "plan.json"
 """In the work folder: what the unfinished work is to become."""
 

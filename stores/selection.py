@@ -41,3 +41,14 @@ def read_task(selection: str) -> Task:
         message = f"{selection} says nothing valid of its task ({error}): run `python -m pipelines.select` again"
         raise DataError(message) from error
     return task
+
+
+def foreign_file(path: str) -> str | None:
+    """A path, if there is something at it that is no selection, of whatever code."""
+    if not files.exists(path):
+        return None
+    try:
+        with open_table(path) as file:
+            return None if _KEY in (file.schema_arrow.metadata or {}) else path
+    except DataError:
+        return path

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import posixpath
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, Literal, TypeAlias
 
 from base import files
+from base.claim import work_of_folder
+from base.errors import DataError
 from stores.framing import RecordWriter
-from stores.manifest import MANIFEST_FILE, Manifest, Shard, is_store_file, metadata_files, read_manifest, shard_file
+from stores.manifest import (
+    AUGMENTATION,
+    FORMAT,
+    MANIFEST_FILE,
+    PLAN_FILE,
+    Manifest,
+    Shard,
+    is_store_file,
+    metadata_files,
+    read_manifest,
+    shard_file,
+)
+
+StoreKind: TypeAlias = Literal["clips", "copies", "features"]
+"""What `ingest`, `augment` and `extract` make."""
 
 
 def digest(clip_id: str) -> bytes:
@@ -94,13 +111,57 @@ def replace(folder: str, finished: str) -> None:
             files.remove(files.join(folder, name))
     waiting = set(files.names(finished))
     for name in wanted:
+        if name == MANIFEST_FILE:
+            files.sync([folder])
         if name in waiting:
             files.move(files.join(finished, name), files.join(folder, name))
+    files.sync([folder, posixpath.dirname(folder) or "."])
 
 
 def clear(folder: str) -> None:
-    """Delete a store, the manifest first; files that are not a store's stay."""
-    files.remove(files.join(folder, MANIFEST_FILE))
+    """Delete a store, finished or not, the manifest first, and its folder unless it holds files of the user's."""
+    taken = files.join(work_of_folder(folder), MANIFEST_FILE)
+    if is_finished(folder):
+        files.move(files.join(folder, MANIFEST_FILE), taken)  # still says whose the rest is, should this be interrupted
     for name in files.names(folder):
         if is_store_file(name):
             files.remove(files.join(folder, name))
+    files.remove(work_of_folder(folder))
+    if not files.names(folder):
+        files.remove(folder)
+
+
+def foreign_file(folder: str, kind: StoreKind) -> str | None:
+    """A file that has the name of a store's in a folder that holds no store of a kind, finished or not.
+
+    Args:
+        folder: where a store belongs.
+        kind: what would be written there.
+
+    Returns:
+        The path of one, or None where nothing would be lost that no stage can make again.
+    """
+    found = [files.join(folder, name) for name in files.names(folder) if is_store_file(name)]
+    manifests = [files.join(place, MANIFEST_FILE) for place in (folder, work_of_folder(folder))]
+    if not found or any(_kind(place) == kind for place in manifests) or _has_plan(folder):
+        return None
+    return found[0]
+
+
+def _has_plan(folder: str) -> bool:
+    """Whether a stage has left unfinished work on a folder."""
+    work = work_of_folder(folder)
+    return any(files.is_file(files.join(work, name, PLAN_FILE)) for name in files.names(work))
+
+
+def _kind(manifest: str) -> StoreKind | None:
+    """What kind of store a manifest of any format of ours is of, or None where it is none."""
+    try:
+        content = files.read_json(manifest)
+        if content["format"].partition("/")[0] != FORMAT.partition("/")[0]:
+            return None
+        if content["definition"] is not None:
+            return "features"
+        return "copies" if AUGMENTATION in content["clip_parameters"] else "clips"
+    except (OSError, DataError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 from command_tools import RegistryCommand, exit_code, registry_command
 from corpus_tools import Outcome, corpus_files, tar_gz, write_parameters, write_raw
+from stage_processes import STAGES, prepare_chain
+from stage_processes import run as run_stage_process
 
 ONE_WORKER = "--direct_num_workers=1"
 
@@ -43,6 +45,25 @@ def run_here(patch: pytest.MonkeyPatch, folder: Path, stage: str, *arguments: st
     patch.chdir(folder)
     patch.setenv("TF_USE_LEGACY_KERAS", "0")
     return exit_code(main, *arguments, *(() if stage == "corpus" else (ONE_WORKER,)))
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which all stages of `stage_processes` up to the training have run undisturbed; not to be changed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepare_chain(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ingest", "select", "augment", "extract"):
+            assert run_here(patch, folder, name, *STAGES[name].arguments) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(chain: Path) -> Path:
+    """The same with a model."""
+    outcome = run_stage_process(STAGES["train"], chain)
+    assert outcome.code == 0, outcome.stderr
+    return chain
 
 
 Call = Callable[..., Outcome]

@@ -148,14 +148,15 @@ def test_another_word_in_the_corpus_changes_no_clip_of_the_task(folder: Path, ca
 
 
 def test_a_word_that_the_corpus_lacks_is_named(folder: Path, call: Call) -> None:
+    assert call(folder, "select", "clips", "selection.parquet").code == 0
+    before = (folder / "selection.parquet").read_bytes()
     write_parameters(folder, select__task="commands")
-    (folder / "selection.parquet").write_bytes(b"of a run before")
     assert_refused(
         call(folder, "select", "clips", "selection.parquet"),
         "task 'commands' names down, go, left, off, on, right, stop, up, which the corpus does not have",
         "it has cat, dog, no, yes",
     )
-    assert (folder / "selection.parquet").read_bytes() == b"of a run before"
+    assert (folder / "selection.parquet").read_bytes() == before
 
 
 def test_a_split_that_ends_up_empty_is_named(tmp_path: Path, call: Call) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -20,6 +21,8 @@ from results.model import FEATURES, LENGTH
 Batch: TypeAlias = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
 """(inputs, labels): the features alone, or a tuple of all inputs in the order of the network's; labels int64, or
 float32 (batch, classes) where a clip has a share in several."""
+
+_UNREADABLE: Final = (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.PermissionDeniedError)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,21 @@ def source(store: Store, view: View | None = None) -> Source:
             "store of that view, or of waveforms at 16 kHz"
         )
     return Source(store, view or store.view)
+
+
+@contextmanager
+def told_of(store: Store) -> Iterator[None]:
+    """Read a store with TensorFlow in the block, so that all that is read is of the store that was opened.
+
+    Raises:
+        DataError: at the end of the block, the store was replaced; in it, a shard can't be read.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        store.check_current()
+        raise DataError(f"{store.path} can't be read ({error.message}): make the store again") from error
+    store.check_current()
 
 
 def input_names(network: keras.Model) -> tuple[str, ...]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from base import interruption
+
+    interruption.answer()  # before the imports that take seconds
+
 from pathlib import Path
 
 import click
@@ -11,10 +16,11 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
 from base import command, params
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from base.types import STRICT, PositiveInt
 from readers.store import Store, open_store
-from results.evaluation import Evaluation, Figures, figures, write_evaluation
+from results.evaluation import Evaluation, Figures, figures, foreign_file, write_evaluation
 from results.model import check_fit, read_description
 from results.network_file import read_network
 from results.predictions import Predictions
@@ -60,21 +66,23 @@ def evaluate(model: Path, store: Store, folder: Path, batch_size: int) -> Figure
         The figures of metrics.json.
 
     Raises:
-        DataError: the model is unfinished, the store has another view or other classes, or it has no test clip.
+        DataError: the model is unfinished, the store has another view or other classes, it has no test clip, or the
+            folder holds what no evaluation has written.
     """
-    description = read_description(model)
-    differences = check_fit(description, store.manifest, store.path)
-    for difference in differences:
-        command.say(f"differs from the training of {description.name}: {difference}")
-    evaluation = Evaluation(
-        model=description.name,
-        store=store.name,
-        store_manifest_sha256=store.manifest.sha256,
-        differences=differences,
-        predictions=predict(read_network(model), dataset.source(store, description.feature_view), batch_size),
-        counts=store.manifest.task.counts if store.manifest.task else {},
-    )
-    write_evaluation(folder, evaluation)
+    with claimed(str(folder), work_of_folder(str(folder)), lambda: foreign_file(folder)):
+        description = read_description(model)
+        differences = check_fit(description, store.manifest, store.path)
+        for difference in differences:
+            command.say(f"differs from the training of {description.name}: {difference}")
+        evaluation = Evaluation(
+            model=description.name,
+            store=store.name,
+            store_manifest_sha256=store.manifest.sha256,
+            differences=differences,
+            predictions=predict(read_network(model), dataset.source(store, description.feature_view), batch_size),
+            counts=store.manifest.task.counts if store.manifest.task else {},
+        )
+        write_evaluation(folder, evaluation)
     return figures(evaluation.predictions)
 
 
@@ -114,11 +122,12 @@ def classify(
     ids: list[str] = []
     labels, outputs = [], []
     records = store.dataset(split, batch_size, columns=("id", *source.columns(names)))
-    for record in command.with_progress(records, dataset.steps(store, (split,), batch_size), "batch", split):
-        inputs = dataset.arranged(names, source.inputs(source.stored(names, record)))
-        ids += [name.decode() for name in record["id"].numpy()]
-        labels.append(record["label"].numpy())
-        outputs.append(network.predict_on_batch(inputs))
+    with dataset.told_of(store):
+        for record in command.with_progress(records, dataset.steps(store, (split,), batch_size), "batch", split):
+            inputs = dataset.arranged(names, source.inputs(source.stored(names, record)))
+            ids += [name.decode() for name in record["id"].numpy()]
+            labels.append(record["label"].numpy())
+            outputs.append(network.predict_on_batch(inputs))
     if len(ids) != expected or len(set(ids)) != expected:
         raise DataError(
             f"{store.path}: the {split} shards hold {len(ids)} clips, {len(set(ids))} of them distinct, but its "

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from base import interruption
+
+    interruption.answer()  # before the imports that take seconds
+
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 

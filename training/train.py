@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from base import interruption
+
+    interruption.answer()  # before the imports that take seconds
+
 import csv
 import hashlib
 import io
@@ -15,6 +20,7 @@ import click
 import keras
 
 from base import command
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from base.files import to_json, write_text
 from base.processor import processor
@@ -26,15 +32,16 @@ from results.model import (
     NETWORK_FILE,
     ModelDescription,
     Validation,
+    foreign_file,
     read_description,
     write_description,
 )
 from results.network_file import read_network, write_network
 from training import dataset, models
 from training.config import Fit, Model, load_model
-from training.dataset import Source
+from training.dataset import Source, told_of
 from training.fitting.callbacks import TENSORBOARD_FOLDER, callbacks
-from training.fitting.checkpoint import CHECKPOINT_FOLDER, Checkpoint, Row, best_epoch, is_over
+from training.fitting.checkpoint import CHECKPOINT_FOLDER, Checkpoint, Row, best_epoch, foreign_checkpoint, is_over
 from training.fitting.epochs import epochs
 from training.fitting.fused import fused
 from training.fitting.gradients import GradientHistograms
@@ -140,25 +147,28 @@ def fit_and_write(
         What model.json says.
 
     Raises:
-        DataError: an empty split, or a loss that is not finite.
+        DataError: an empty split, a loss that is not finite, or a folder that another run writes or that holds what no
+            run has made.
     """
     fit, store = model.fit, source.store
     compile_network(fitted, fit, dataset.steps(store, fit.splits, fit.batch_size))
     validation_clips = dataset.clips(store, "validation") if fit.validates else 0
-    clear(folder)
-    checkpoint = Checkpoint(folder / CHECKPOINT_FOLDER, made_from)
-    run(fitted, model, source, inputs, checkpoint, logs, learned)
-    checkpoint.restore_best(fitted)
-    network.set_weights(fitted.get_weights())
-    kept = best_epoch(checkpoint.rows)
-    accuracy = checkpoint.rows[kept - 1].get("val_accuracy")
-    validation = None if accuracy is None else Validation(accuracy=accuracy, clips=validation_clips)
-    description = describe(model, store, network, len(checkpoint.rows), kept, validation)
-    write_text(str(folder / HISTORY_FILE), history(checkpoint.rows))
-    write_text(str(logs / TIMES_FOLDER / f"{model.name}.json"), to_json(times(model, source, checkpoint.rows)))
-    write_network(folder, network)
-    write_description(folder, description)
-    checkpoint.remove()
+    with claimed(str(folder), work_of_folder(str(folder)), lambda: foreign_file(folder) or foreign_checkpoint(folder)):
+        clear(folder)
+        checkpoint = Checkpoint(folder / CHECKPOINT_FOLDER, made_from)
+        with told_of(store):
+            run(fitted, model, source, inputs, checkpoint, logs, learned)
+        checkpoint.restore_best(fitted)
+        network.set_weights(fitted.get_weights())
+        kept = best_epoch(checkpoint.rows)
+        accuracy = checkpoint.rows[kept - 1].get("val_accuracy")
+        validation = None if accuracy is None else Validation(accuracy=accuracy, clips=validation_clips)
+        description = describe(model, store, network, len(checkpoint.rows), kept, validation)
+        write_text(str(folder / HISTORY_FILE), history(checkpoint.rows), lasting=True)
+        write_text(str(logs / TIMES_FOLDER / f"{model.name}.json"), to_json(times(model, source, checkpoint.rows)))
+        write_network(folder, network)
+        write_description(folder, description)
+        checkpoint.remove()
     return description
 
 
@@ -193,13 +203,7 @@ def fingerprint(store: Store, model: Model, learned_from: Path | None) -> str:
 
 
 def clear(folder: Path) -> None:
-    """Take away what an earlier run wrote, but not its checkpoint; model.json first, so that the rest is unfinished.
-
-    Raises:
-        DataError: the folder is a file.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file: name a folder for the model")
+    """Take away what an earlier run wrote, but not its checkpoint; model.json first, so that the rest is unfinished."""
     for name in (MODEL_FILE, NETWORK_FILE, HISTORY_FILE):
         (folder / name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +228,7 @@ def run(
         return
     # repeated and cut into passes by its steps: a single iterator serves all epochs, where each new one costs its start
     validation = dataset.ordered(source, "validation", fit.batch_size, names).repeat() if fit.validates else None
-    around = callbacks(logs, model.name, checkpoint, fit)
+    around = callbacks(logs, model.name, checkpoint, fit, store.check_current)
     if fit.gradient_histograms:
         first_batch = next(iter(dataset.ordered(source, "train", fit.batch_size, names)))
         around.insert(0, GradientHistograms(logs / TENSORBOARD_FOLDER / model.name, first_batch))

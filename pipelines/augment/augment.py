@@ -14,6 +14,7 @@ import apache_beam as beam
 import click
 
 from base import command, files, params
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from pipelines.augment.config import Augment, Kind, Noise, Room
 from pipelines.augment.materials import impulse_response_files, write_noise
@@ -25,6 +26,7 @@ from stores import tables, writing
 from stores.catalog import CATALOG_SCHEMA
 from stores.lineage import Task
 from stores.manifest import AUGMENTATION, CATALOG_FILE, REJECTS_FILE, Manifest, read_manifest
+from stores.selection import foreign_file as foreign_selection
 from stores.selection import read_task, schema_of
 
 CLIPS_FOLDER: Final = "clips"
@@ -56,28 +58,34 @@ def augment(
         raise DataError(f"{selection} was made from other clips than {clips}: run `python -m pipelines.select` again")
     manifest = _manifest(source, posixpath.basename(output), kinds, seed, files.sha256(selection))
     new_selection = files.join(output, SELECTION_FILE)
-    work = begin_store(files.join(output, CLIPS_FOLDER), {"manifest": manifest.to_json(), "selection": new_selection})
-    shards, catalog = len(source.shards), files.join(clips, CATALOG_FILE)
-    inputs = Inputs(clips, source.shards, catalog, selection, len(task.classes))
-    make_output = MakeOutput(manifest, task, files.join(clips, REJECTS_FILE), new_selection)
+    store = files.join(output, CLIPS_FOLDER)
 
-    def progress() -> tuple[int, int]:
-        return work.reports(Multiply.name), shards
+    def foreign() -> str | None:
+        return writing.foreign_file(store, "copies") or foreign_selection(new_selection)
 
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = (
-            pipeline
-            | "Clip shards" >> beam.Create(range(shards))
-            | "Spread over workers" >> beam.Reshuffle()
-            | ShardMap(work, Multiply(inputs, kinds, seed))
-            | Commit(work, shards, make_output)
-        )
+    with claimed(output, work_of_folder(output), foreign):
+        work = begin_store(store, {"manifest": manifest.to_json(), "selection": new_selection})
+        shards, catalog = len(source.shards), files.join(clips, CATALOG_FILE)
+        inputs = Inputs(clips, source.shards, catalog, selection, len(task.classes))
+        make_output = MakeOutput(manifest, task, files.join(clips, REJECTS_FILE), new_selection)
 
-    if not is_committed(work):
-        if any(isinstance(kind, Noise) for kind in kinds):
-            write_noise(clips, source, task, seed, work)
-        engine.run(build, progress, "shard", "augment")
-    finish(work)
+        def progress() -> tuple[int, int]:
+            return work.reports(Multiply.name), shards
+
+        def build(pipeline: beam.Pipeline) -> None:
+            _ = (
+                pipeline
+                | "Clip shards" >> beam.Create(range(shards))
+                | "Spread over workers" >> beam.Reshuffle()
+                | ShardMap(work, Multiply(inputs, kinds, seed))
+                | Commit(work, shards, make_output)
+            )
+
+        if not is_committed(work):
+            if any(isinstance(kind, Noise) for kind in kinds):
+                write_noise(clips, source, task, seed, work)
+            engine.run(build, progress, "shard", "augment")
+        finish(work)
 
 
 def _manifest(source: Manifest, recipe: str, kinds: tuple[Kind, ...], seed: int, selection_sha256: str) -> Manifest:
@@ -128,6 +136,7 @@ class MakeOutput:
         }
         task = dataclasses.replace(self.task, counts=counts, clips_manifest_sha256=manifest.sha256)
         tables.concatenate_tables(self.selection, parts["selection"], schema_of(task))
+        files.sync([self.selection, posixpath.dirname(self.selection)])
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

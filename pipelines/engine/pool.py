@@ -9,11 +9,13 @@ import contextlib
 import ctypes
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
 
@@ -23,6 +25,8 @@ _METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_m
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 """Parameters of glibc's `mallopt` (https://man7.org/linux/man-pages/man3/mallopt.3.html)."""
+
+_QUIET_TRACKER: Final = "ignore:resource_tracker:UserWarning"
 
 _executor: ProcessPoolExecutor | None = None
 
@@ -40,7 +44,29 @@ def import_ahead(*modules: str) -> None:
     """
     if _METHOD == "forkserver" and cores() > 1:
         multiprocessing.set_forkserver_preload(list(modules))
-        multiprocessing.forkserver.ensure_running()
+        _start_server()
+
+
+def _start_server() -> None:
+    """Start the server of processes where it does not run, so that Ctrl-C is the main process's alone to answer.
+
+    What is blocked here stays so in the server and in its processes, from their first instruction on. The server's
+    companion, which frees semaphores that a killed run has left, is to do so without a warning.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join((*((before,) if before else ()), _QUIET_TRACKER))
+    try:
+        multiprocessing.resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            multiprocessing.forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextlib.contextmanager
@@ -55,6 +81,8 @@ def processes(count: int) -> Iterator[None]:
         _keep_freed_memory()
         yield
         return
+    if _METHOD == "forkserver":
+        _start_server()
     context = multiprocessing.get_context(_METHOD)
     theirs, ours = context.Pipe(duplex=False)
     _executor = ProcessPoolExecutor(count, context, _begin, (theirs,))
@@ -67,20 +95,33 @@ def processes(count: int) -> Iterator[None]:
 
 
 def submit(function: Callable[..., T], *arguments: Any) -> Future[T]:
-    """Call a function in one of the processes, or here at once where there are none."""
+    """Call a function in one of the processes, or here at once where there are none.
+
+    Returns:
+        What becomes of the call; BrokenProcessPool where processes or their server were killed.
+    """
     if _executor is not None:
-        return _executor.submit(function, *arguments)
+        try:
+            return _executor.submit(function, *arguments)
+        except (BrokenProcessPool, OSError, EOFError) as error:
+            return _failed(BrokenProcessPool(str(error)))
     done: Future[T] = Future()
     try:
         done.set_result(function(*arguments))
     except Exception as error:
-        done.set_exception(error)
+        return _failed(error)
     return done
+
+
+def _failed(error: Exception) -> Future[Any]:
+    failed: Future[Any] = Future()
+    failed.set_exception(error)
+    return failed
 
 
 def _begin(lifeline: Connection) -> None:
     """In a new process: end with the main one. What outlived it would write into the output of the next run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_freed_memory()
 
     def end_with_main() -> None:

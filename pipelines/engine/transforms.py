@@ -13,7 +13,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from base.errors import DataError
 from pipelines.engine import pool
-from pipelines.engine.work import JointStep, Step, Work, commit, run_joint_step, run_step
+from pipelines.engine.work import FAULTS, JointStep, Step, Work, commit, run_joint_step, run_step
+
+_KILLED = DataError(
+    "a worker process was killed, perhaps for lack of memory: run the same command again to resume; "
+    "--direct_num_workers=1 takes the least memory"
+)
 
 
 class ShardMap(beam.PTransform[Any, Any]):
@@ -61,13 +66,11 @@ class _Run(beam.DoFn):
             try:
                 report = pending.result()
             except BrokenProcessPool:
-                self._first.fail(
-                    self._step.name,
-                    index,
-                    "a worker process was killed, perhaps for lack of memory: run the same command again to resume; "
-                    "--direct_num_workers=1 takes the least memory",
-                )
+                self._first.fail(self._step.name, index, _KILLED)
                 return
+            except FAULTS as error:
+                self._first.fail(self._step.name, index, error)
+                continue
             if report is not None:
                 yield GlobalWindows.windowed_value(report)
 
@@ -108,7 +111,6 @@ class _Commit(beam.DoFn):
             return
         try:
             self._make_output(ordered, self._work)
-        except DataError as error:
-            self._work.fail("commit", 0, str(error))
-            return
-        commit(self._work)
+            commit(self._work)
+        except FAULTS as error:
+            self._work.fail("commit", 0, error)

@@ -3,27 +3,43 @@
 A stage writes into a work folder that is named after its plan, the sum of what decides its bytes. An item whose report
 is there is not worked on again. The output takes its place only when it is finished, so a failed or interrupted run
 leaves the output of the run before as it was.
+
+What is unfinished is not waited for until the disk has it: after a restart of the machine it is made again. What takes
+its place is on the disk before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from base import __version__, files
+from base.claim import remove_empty, work_of_file, work_of_folder
+from base.command import sentence
 from base.errors import DataError
 from stores import writing
-from stores.manifest import PLAN_FILE, WORK_FOLDER
+from stores.manifest import PLAN_FILE
 
 _FAILED: Final = "failed-"
 _COMMITTED_FILE: Final = "committed.json"
 _PLAN_DIGITS: Final = 16
+_PLAN_NAME: Final = re.compile(rf"[0-9a-f]{{{_PLAN_DIGITS}}}")
+_BOOT_FILE: Final = "boot"
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+FAULTS: Final = (DataError, OSError, MemoryError)
+"""What ends a step for a reason that the user can mend."""
+
+_unwritten: dict[str, str] = {}
+"""Work folder → why it failed, where the disk was too full to say so."""
 
 Item = TypeVar("Item")
 Report = TypeVar("Report")
@@ -60,10 +76,14 @@ class Work:
         """Items of a step that are finished."""
         return sum(name.startswith(f"{step}-") and name.endswith(".json") for name in files.names(self.folder))
 
-    def fail(self, step: str, index: int, message: str) -> None:
+    def fail(self, step: str, index: int, error: BaseException) -> None:
         """Keep why an item can't be finished, for `finish` to report; runners wrap exceptions beyond recognition."""
-        text = files.to_json({"message": message})
-        files.write_text(self.path(f"{_FAILED}{step}-{index:05d}.json"), text, concurrent=True)
+        message = sentence(error)
+        try:
+            text = files.to_json({"message": message})
+            files.write_text(self.path(f"{_FAILED}{step}-{index:05d}.json"), text, concurrent=True)
+        except OSError:
+            _unwritten.setdefault(self.folder, message)
 
 
 def begin_store(folder: str, plan: dict[str, Any]) -> Work:
@@ -73,9 +93,7 @@ def begin_store(folder: str, plan: dict[str, Any]) -> Work:
         folder: folder of the store.
         plan: all that decides the bytes of the output.
     """
-    if files.is_file(folder):
-        raise DataError(f"{folder} is a file, expected the name of a folder to write")
-    return _begin(folder, files.join(folder, WORK_FOLDER), plan)
+    return _begin(folder, work_of_folder(folder), plan)
 
 
 def begin_file(path: str, plan: dict[str, Any]) -> Work:
@@ -85,25 +103,38 @@ def begin_file(path: str, plan: dict[str, Any]) -> Work:
         path: the file.
         plan: all that decides its bytes.
     """
-    if path.endswith("/") or files.is_folder(path):
-        raise DataError(f"{path} is a folder, expected the name of the file to write")
-    folder, name = posixpath.split(path)
-    return _begin(path, files.join(folder, WORK_FOLDER, name), plan)
+    return _begin(path, work_of_file(path), plan)
 
 
 def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
     text = files.to_json({**plan, "code_version": __version__})
     key = hashlib.sha256(text.encode()).hexdigest()[:_PLAN_DIGITS]
     work = Work(output, home, files.join(home, key))
+    _unwritten.pop(work.folder, None)
     for name in files.names(home):
-        if name != key:
+        if name != key and _PLAN_NAME.fullmatch(name):
             files.remove(files.join(home, name))
-    for name in files.names(work.folder):
-        if name.startswith((_FAILED, ".")):
-            files.remove(work.path(name))
+    if not is_committed(work) and not _is_of_this_boot(work):
+        files.remove(work.folder)
+    for folder in (work.folder, work.staged):
+        for name in files.names(folder):
+            if name.startswith((_FAILED, ".")):
+                files.remove(files.join(folder, name))
     if not files.is_file(work.path(PLAN_FILE)):
+        files.write_text(work.path(_BOOT_FILE), _boot())
         files.write_text(work.path(PLAN_FILE), text)
     return work
+
+
+def _boot() -> str:
+    """A name of the time since the machine's start; "" where the system gives none."""
+    return _BOOT_ID.read_text() if _BOOT_ID.is_file() else ""
+
+
+def _is_of_this_boot(work: Work) -> bool:
+    """Whether no restart of the machine can have taken a part of the unfinished work; none takes what is remote."""
+    marked = work.path(_BOOT_FILE)
+    return files.is_remote(marked) or not files.is_file(marked) or files.read_text(marked) == _boot()
 
 
 def is_committed(work: Work) -> bool:
@@ -117,16 +148,30 @@ def finish(work: Work) -> None:
     Raises:
         DataError: an item or the output failed, or the pipeline ended before its end.
     """
+    publish(work)
+    clear(work)
+
+
+def publish(work: Work) -> None:
+    """After the pipeline: see that the output is in its place.
+
+    Raises:
+        DataError: an item or the output failed, or the pipeline ended before its end.
+    """
     failures = [name for name in files.names(work.folder) if name.startswith(_FAILED)]
     if failures:
         raise DataError(files.read_json(work.path(failures[0]))["message"])
+    if work.folder in _unwritten:
+        raise DataError(_unwritten.pop(work.folder))
     if not is_committed(work):
         raise DataError(f"the pipeline ended without {work.output}: run the same command again to resume")
     _put_in_place(work)
-    files.remove(work.home)
-    above = posixpath.dirname(work.home)
-    if posixpath.basename(above) == WORK_FOLDER and not files.names(above):
-        files.remove(above)
+
+
+def clear(work: Work) -> None:
+    """Remove what is left of the work on an output that is in its place."""
+    files.remove(work.folder)
+    remove_empty(work.home)
 
 
 def _put_in_place(work: Work) -> None:
@@ -134,6 +179,7 @@ def _put_in_place(work: Work) -> None:
         writing.replace(work.output, work.staged)
     elif files.is_file(work.staged):
         files.move(work.staged, work.output)
+        files.sync([posixpath.dirname(work.output) or "."])
 
 
 class Step(ABC, Generic[Item, Report]):
@@ -167,11 +213,14 @@ class Step(ABC, Generic[Item, Report]):
         """Delete what is of no more use once the report on an item is written."""
 
     def read_report(self, index: int, work: Work) -> Report | None:
-        """The report on a finished item, or None where it is not finished."""
+        """The report on a finished item, or None where it is not finished, as where its report can't be read."""
         place = work.report_path(self.name, index)
         if not files.is_file(place):
             return None
-        report: Report = TypeAdapter(self.report).validate_json(files.read_text(place))
+        try:
+            report: Report = TypeAdapter(self.report).validate_json(files.read_bytes(place))
+        except ValidationError:
+            return None
         return report if self.holds(report, work) else None
 
 
@@ -195,15 +244,15 @@ def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
     """The report on an item, which is worked on unless its report is there; the report is written last.
 
     Returns:
-        The report, or None where the item can't be finished: then `finish` tells why.
+        The report, or None where it must be left undone since something before it failed.
+
+    Raises:
+        DataError, OSError, MemoryError: the item can't be finished.
     """
     index = step.index(item)
     report = step.read_report(index, work)
     if report is None:
-        try:
-            report = step.run(item, work)
-        except DataError as error:
-            work.fail(step.name, index, str(error))
+        report = step.run(item, work)
         if report is None:
             return None
         _write_report(step, index, report, work)
@@ -211,22 +260,20 @@ def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
     return report
 
 
-def run_joint_step(step: JointStep[Any, Any], item: Any, works: Sequence[Work]) -> list[Any] | None:
+def run_joint_step(step: JointStep[Any, Any], item: Any, works: Sequence[Work]) -> list[Any]:
     """The reports on an item for several outputs; it is worked on for those alone that lack theirs.
 
     Returns:
-        The reports in the order of the outputs, or None where the item can't be finished: then `finish` tells why.
+        The reports in the order of the outputs.
+
+    Raises:
+        DataError, OSError, MemoryError: the item can't be finished.
     """
     index = step.index(item)
     reports = {work: step.read_report(index, work) for work in works}
     missing = [work for work, report in reports.items() if report is None]
     if missing:
-        try:
-            made = step.run_together(item, missing)
-        except DataError as error:
-            missing[0].fail(step.name, index, str(error))
-            return None
-        for work, report in zip(missing, made, strict=True):
+        for work, report in zip(missing, step.run_together(item, missing), strict=True):
             _write_report(step, index, report, work)
             reports[work] = report
     return list(reports.values())
@@ -237,6 +284,8 @@ def _write_report(step: Step[Any, Any], index: int, report: Any, work: Work) -> 
 
 
 def commit(work: Work) -> None:
-    """Mark the output at `Work.staged` as whole, and put it in its place."""
-    files.write_text(work.path(_COMMITTED_FILE), files.to_json({"output": work.output}))
+    """Mark the output at `Work.staged` as whole once the disk has it, and put it in its place."""
+    made = [files.join(work.staged, name) for name in files.names(work.staged)]
+    files.sync([*made, work.staged])
+    files.write_text(work.path(_COMMITTED_FILE), files.to_json({"output": work.output}), lasting=True)
     _put_in_place(work)

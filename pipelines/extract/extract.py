@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from operator import itemgetter
 
@@ -16,6 +18,7 @@ import click
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from base import command, files, params
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from base.types import STRICT, Name
 from features.mel import mel_filters
@@ -25,13 +28,14 @@ from features.statistics import finish as finish_statistics
 from features.views import MelView, View, definition, version
 from pipelines.engine import runner
 from pipelines.engine.transforms import Commit, JointMap
-from pipelines.engine.work import Work, begin_store, finish, is_committed
+from pipelines.engine.work import Work, begin_store, clear, is_committed, publish
 from pipelines.extract.featurize import Featurize, FeaturizedShard, Inputs, Target, part_path
 from stores import tables, writing
 from stores.catalog import VIEW_CATALOG_SCHEMA
 from stores.lineage import Task
-from stores.manifest import CATALOG_FILE, STATISTICS_FILE, VERSION, WORK_FOLDER, Manifest, read_manifest
+from stores.manifest import CATALOG_FILE, STATISTICS_FILE, VERSION, Manifest, read_manifest
 from stores.selection import read_task
+from stores.writing import foreign_file
 
 
 @checked_dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -72,38 +76,43 @@ def extract(clips: str, selection: str, outputs: Mapping[str, View], beam_option
     clip_manifest, task = read_manifest(clips), read_task(selection)
     if task.clips_manifest_sha256 != clip_manifest.sha256:
         raise DataError(f"{selection} was made from other clips than {clips}: run `python -m pipelines.select` again")
-    stores = [_begin(output, view, task, clip_manifest) for output, view in outputs.items()]
-    unfinished = [store for store in stores if not is_committed(store.work)]
-    clip_shards = tuple(files.join(clips, shard.file) for shard in clip_manifest.shards)
-    inputs = Inputs(clip_shards, catalog=files.join(clips, CATALOG_FILE), selection=selection)
-    shards = len(clip_shards)
+    with ExitStack() as stack:
+        for output, view in outputs.items():
+            folder = files.join(output, version(view))
+            stack.enter_context(claimed(output, work_of_folder(output), partial(foreign_file, folder, "features")))
+        stores = [_begin(output, view, task, clip_manifest) for output, view in outputs.items()]
+        unfinished = [store for store in stores if not is_committed(store.work)]
+        clip_shards = tuple(files.join(clips, shard.file) for shard in clip_manifest.shards)
+        inputs = Inputs(clip_shards, catalog=files.join(clips, CATALOG_FILE), selection=selection)
+        shards = len(clip_shards)
 
-    def progress() -> tuple[int, int]:
-        return sum(store.work.reports(Featurize.name) for store in unfinished), shards * len(unfinished)
+        def progress() -> tuple[int, int]:
+            return sum(store.work.reports(Featurize.name) for store in unfinished), shards * len(unfinished)
 
-    def build(pipeline: beam.Pipeline) -> None:
-        step = Featurize(inputs, {store.folder: Target(store.name, store.view) for store in unfinished})
-        featurized = (
-            pipeline
-            | "Clip shards" >> beam.Create(range(shards))
-            | "Spread over workers" >> beam.Reshuffle()
-            | JointMap([store.work for store in unfinished], step)
-        )
-        for place, store in enumerate(unfinished):
-            _ = (
-                featurized
-                | f"of {store.folder}" >> beam.Map(itemgetter(place))
-                | f"commit {store.folder}" >> Commit(store.work, shards, MakeStore(store.manifest, store.view))
+        def build(pipeline: beam.Pipeline) -> None:
+            step = Featurize(inputs, {store.folder: Target(store.name, store.view) for store in unfinished})
+            featurized = (
+                pipeline
+                | "Clip shards" >> beam.Create(range(shards))
+                | "Spread over workers" >> beam.Reshuffle()
+                | JointMap([store.work for store in unfinished], step)
             )
+            for place, store in enumerate(unfinished):
+                _ = (
+                    featurized
+                    | f"of {store.folder}" >> beam.Map(itemgetter(place))
+                    | f"commit {store.folder}" >> Commit(store.work, shards, MakeStore(store.manifest, store.view))
+                )
 
-    if unfinished:
-        engine.run(build, progress, "shard", f"extract {', '.join(store.name for store in unfinished)}")
-    for store in stores:
-        finish(store.work)
-        above = posixpath.dirname(store.folder)
-        for other in files.names(above):
-            if VERSION.fullmatch(other) and other != store.manifest.version:
-                clear_version(files.join(above, other))
+        if unfinished:
+            engine.run(build, progress, "shard", f"extract {', '.join(store.name for store in unfinished)}")
+        for store in stores:
+            publish(store.work)
+            above = posixpath.dirname(store.folder)
+            for other in files.names(above):
+                if VERSION.fullmatch(other) and other != store.manifest.version:
+                    clear_version(files.join(above, other))
+            clear(store.work)
 
 
 def _begin(output: str, view: View, task: Task, clips: Manifest) -> _Store:
@@ -122,10 +131,8 @@ def _begin(output: str, view: View, task: Task, clips: Manifest) -> _Store:
 
 def clear_version(folder: str) -> None:
     """Delete the store of another version, finished or not, and its folder unless it holds files of the user's."""
-    writing.clear(folder)
-    files.remove(files.join(folder, WORK_FOLDER))
-    if not files.names(folder):
-        files.remove(folder)
+    if foreign_file(folder, "features") is None:
+        writing.clear(folder)
 
 
 @dataclass(frozen=True)

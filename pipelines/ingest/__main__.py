@@ -1,6 +1,10 @@
 """`python -m pipelines.ingest`: runs the stage."""
 
 if __name__ == "__main__":
+    from base import interruption
+
+    interruption.answer()  # before the imports, which take seconds
+
     from pipelines.engine import start
 
     start.import_ahead("pipelines.ingest.scatter", "pipelines.ingest.seal")

@@ -13,6 +13,7 @@ import apache_beam as beam
 import click
 
 from base import command, files, params
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from pipelines import layouts
 from pipelines.archives import read_corpus
@@ -29,7 +30,7 @@ from stores.catalog import CATALOG_SCHEMA, REJECTS_SCHEMA
 from stores.lineage import Archive
 from stores.manifest import CATALOG_FILE, REJECTS_FILE, Manifest, read_manifest
 from stores.records import CLIPS_VERSION
-from stores.writing import commit
+from stores.writing import commit, foreign_file
 
 
 def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...]) -> None:
@@ -49,31 +50,32 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
     for archive in archives:
         layouts.of(archive)
     manifest = _manifest(archives, config)
-    parts = divide(archives, raw)
-    work = begin_store(output, {"manifest": manifest.to_json(), "parts": [part.start for part in parts]})
-    total_bytes = sum(part.bytes for part in parts)
+    with claimed(output, work_of_folder(output), lambda: foreign_file(output, "clips")):
+        parts = divide(archives, raw)
+        work = begin_store(output, {"manifest": manifest.to_json(), "parts": [part.start for part in parts]})
+        total_bytes = sum(part.bytes for part in parts)
 
-    def progress() -> tuple[int, int]:
-        scattered = sum(scattered_bytes(work, part) for part in parts)
-        return scattered + total_bytes * work.reports(Seal.name) // config.shards, 2 * total_bytes
+        def progress() -> tuple[int, int]:
+            scattered = sum(scattered_bytes(work, part) for part in parts)
+            return scattered + total_bytes * work.reports(Seal.name) // config.shards, 2 * total_bytes
 
-    seal = Seal(config, archives, len(parts))
+        seal = Seal(config, archives, len(parts))
 
-    def build(pipeline: beam.Pipeline) -> None:
-        scattered = pipeline | "Parts" >> beam.Create(parts) | ShardMap(work, Scatter(raw, config, seal))
-        if sum(archive.role == "main" for archive in archives) > 1:
-            scattered = scattered | FindSameAudio(work, config, archives, len(parts))
-        _ = (
-            scattered
-            | "To each shard" >> beam.FlatMap(to_each_shard, config.shards)
-            | "Group by shard" >> beam.GroupByKey()
-            | ShardMap(work, seal)
-            | Commit(work, config.shards, MakeStore(manifest, config.max_reject_fraction))
-        )
+        def build(pipeline: beam.Pipeline) -> None:
+            scattered = pipeline | "Parts" >> beam.Create(parts) | ShardMap(work, Scatter(raw, config, seal))
+            if sum(archive.role == "main" for archive in archives) > 1:
+                scattered = scattered | FindSameAudio(work, config, archives, len(parts))
+            _ = (
+                scattered
+                | "To each shard" >> beam.FlatMap(to_each_shard, config.shards)
+                | "Group by shard" >> beam.GroupByKey()
+                | ShardMap(work, seal)
+                | Commit(work, config.shards, MakeStore(manifest, config.max_reject_fraction))
+            )
 
-    if not is_committed(work):
-        engine.run(build, progress, "B", "ingest")
-    finish(work)
+        if not is_committed(work):
+            engine.run(build, progress, "B", "ingest")
+        finish(work)
 
 
 @dataclass(frozen=True)

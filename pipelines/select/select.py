@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from base import command, files, params
+from base.claim import claimed, work_of_file
 from base.errors import DataError
 from features import clip_id
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
@@ -41,7 +42,7 @@ from pipelines.select.sampling import (
 )
 from stores.lineage import Task
 from stores.manifest import CATALOG_FILE, read_manifest
-from stores.selection import read_task, schema_of
+from stores.selection import foreign_file, read_task, schema_of
 from stores.tables import open_table, read_table, write_row_groups, write_table
 
 _CANDIDATES: Final = pa.schema(
@@ -321,24 +322,25 @@ def select_clips(clips: str, output: str, config: Select, beam_options: tuple[st
             raise DataError(
                 f"{catalog} has no column {', '.join(sorted(absent))}: run `python -m pipelines.ingest` again"
             )
-    parameters = params.to_plain(config)
-    work = begin_file(output, {"clips_manifest_sha256": clips_sha256, "parameters": parameters})
+    with claimed(output, work_of_file(output), lambda: foreign_file(output)):
+        parameters = params.to_plain(config)
+        work = begin_file(output, {"clips_manifest_sha256": clips_sha256, "parameters": parameters})
 
-    def progress() -> tuple[int, int]:
-        return work.reports(FindCandidates.name), groups
+        def progress() -> tuple[int, int]:
+            return work.reports(FindCandidates.name), groups
 
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = (
-            pipeline
-            | "Row groups" >> beam.Create(range(groups))
-            | "Spread over workers" >> beam.Reshuffle()
-            | ShardMap(work, FindCandidates(catalog, config))
-            | Commit(work, groups, MakeSelection(config, clips_sha256))
-        )
+        def build(pipeline: beam.Pipeline) -> None:
+            _ = (
+                pipeline
+                | "Row groups" >> beam.Create(range(groups))
+                | "Spread over workers" >> beam.Reshuffle()
+                | ShardMap(work, FindCandidates(catalog, config))
+                | Commit(work, groups, MakeSelection(config, clips_sha256))
+            )
 
-    if not is_committed(work):
-        engine.run(build, progress, "shard", "select")
-    finish(work)
+        if not is_committed(work):
+            engine.run(build, progress, "shard", "select")
+        finish(work)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from base import interruption
+
+    interruption.answer()  # before the imports that take seconds
+
 import csv
 import io
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
 from base import command, files, params
+from base.claim import claimed, work_of_file
 from base.errors import DataError
 from readers.store import open_store
 from registry.commands.output import json_option, show_json, show_table
@@ -44,12 +51,19 @@ def main(store: str, against: str | None, output: str | None, as_json: bool) -> 
     if not verdicts:
         raise DataError(f"{store} has no other split than {REFERENCE_SPLIT}: name another store with --against")
     if output:
-        files.write_text(output, _csv(verdicts))
+        with claimed(output, work_of_file(output), partial(_foreign, output, verdicts)):
+            files.write_text(output, _csv(verdicts))
     if as_json:
         show_json({"profile": found.to_dict(), "comparisons": [asdict(each) for each in verdicts]})
     else:
         show_table([_row(each) for each in verdicts], _HEADERS)
     _judge(store, verdicts)
+
+
+def _foreign(path: str, verdicts: Sequence[Verdict]) -> str | None:
+    """A path, if there is something at it that is no such table."""
+    header = _csv(verdicts).partition("\n")[0].encode()
+    return path if files.is_file(path) and files.read_bytes(path).partition(b"\n")[0] != header else None
 
 
 def _csv(verdicts: Sequence[Verdict]) -> str:

@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,9 @@ DVCLIVE_FOLDER: Final = "dvclive"
 """Logs of all models stand in these folders of the project, outside the outputs that DVC hashes."""
 
 
-def callbacks(logs: Path, model: str, checkpoint: Checkpoint, fit: Fit) -> list[keras.callbacks.Callback]:
+def callbacks(
+    logs: Path, model: str, checkpoint: Checkpoint, fit: Fit, check: Callable[[], None] = lambda: None
+) -> list[keras.callbacks.Callback]:
     """All callbacks of a run, in the order in which they act.
 
     Args:
@@ -35,6 +37,7 @@ def callbacks(logs: Path, model: str, checkpoint: Checkpoint, fit: Fit) -> list[
         model: name of the model.
         checkpoint: the run's checkpoint, opened.
         fit: epochs of the whole run, and those without a better one after which it ends.
+        check: raises an error where an epoch must not be kept.
     """
     tensorboard = logs / TENSORBOARD_FOLDER / model
     if not checkpoint.rows:
@@ -45,7 +48,7 @@ def callbacks(logs: Path, model: str, checkpoint: Checkpoint, fit: Fit) -> list[
         LearningRate(),
         keras.callbacks.TensorBoard(tensorboard, write_graph=False, update_freq="epoch"),
         LiveLog(LocalLive(logs / DVCLIVE_FOLDER, model), tuple(checkpoint.rows)),
-        CheckpointAndStop(checkpoint, fit.early_stopping_epochs),
+        CheckpointAndStop(checkpoint, fit.early_stopping_epochs, check),
     ]
     return run if sys.stderr.isatty() else [*run, PlainProgress(fit.epochs)]
 
@@ -118,9 +121,10 @@ class LiveLog(keras.callbacks.Callback):  # type: ignore[misc]
 class CheckpointAndStop(keras.callbacks.Callback):  # type: ignore[misc]
     """Saves each epoch with the time that it took, and stops when no epoch has been better for a while."""
 
-    def __init__(self, checkpoint: Checkpoint, patience_epochs: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, patience_epochs: int, check: Callable[[], None]) -> None:
         super().__init__()
         self._checkpoint = checkpoint
+        self._check = check
         self._patience_epochs = patience_epochs
         self._began = (0.0, 0.0)
 
@@ -130,6 +134,7 @@ class CheckpointAndStop(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items()}
         row["seconds"], row["cpu_seconds"] = time.monotonic() - self._began[0], time.process_time() - self._began[1]
+        self._check()
         self._checkpoint.save(self.model, row)
         self.model.stop_training = is_over(self._checkpoint.rows, self._patience_epochs)
 

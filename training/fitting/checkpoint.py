@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import keras
+import numpy as np
 
 from base.errors import DataError
-from base.files import to_json, write_text
+from base.files import published, to_json, write_text
 
 Row = Mapping[str, float]
 """Figures of one epoch: loss, accuracy, learning_rate, seconds and cpu_seconds; val_loss and val_accuracy where it was
@@ -19,6 +22,7 @@ validated."""
 
 CHECKPOINT_FOLDER: Final = "checkpoint"
 _STATE_FILE: Final = "state.json"
+_OWN: Final = re.compile(r"\.?(epoch-\d+\.npz|state\.json)(\.part)?")
 
 
 class Checkpoint:
@@ -49,10 +53,10 @@ class Checkpoint:
         """Add a finished epoch."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self.rows.append(row)
-        network.save_weights(self._weights(len(self.rows)))
+        self._save_weights(network)
         random_states = [keras.ops.convert_to_numpy(each).tolist() for each in random_variables(network)]
         state = {"fingerprint": self._fingerprint, "history": self.rows, "random_states": random_states}
-        write_text(str(self._folder / _STATE_FILE), to_json(state))
+        write_text(str(self._folder / _STATE_FILE), to_json(state), lasting=True)
         self._drop_weights_but({len(self.rows), best_epoch(self.rows)})
 
     def restore_last(self, network: keras.Model) -> None:
@@ -72,21 +76,41 @@ class Checkpoint:
         """Delete all of it: the run is finished."""
         shutil.rmtree(self._folder)
 
+    def _save_weights(self, network: keras.Model) -> None:
+        """Write the weights by NumPy: HDF5, which Keras writes, brings the process down on a full disk."""
+        values = [keras.ops.convert_to_numpy(each) for each in _weights_of(network)]
+        with published(str(self._weights(len(self.rows))), lasting=True) as file:
+            np.savez(file, *values)
+
     def _load(self, network: keras.Model, epoch: int) -> None:
         path = self._weights(epoch)
         try:
-            network.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
+            with np.load(path, allow_pickle=False) as values:
+                for number, variable in enumerate(_weights_of(network)):
+                    variable.assign(values[f"arr_{number}"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} can't be read: delete {self._folder} to train from the beginning") from error
 
     def _weights(self, epoch: int) -> Path:
-        return self._folder / f"epoch-{epoch:05d}.weights.h5"
+        return self._folder / f"epoch-{epoch:05d}.npz"
 
     def _drop_weights_but(self, epochs: set[int]) -> None:
         kept = {self._weights(epoch) for epoch in epochs}
-        for path in self._folder.glob("*.weights.h5"):
+        for path in self._folder.glob("*.npz"):
             if path not in kept:
                 path.unlink()
+
+
+def foreign_checkpoint(model: Path) -> str | None:
+    """A file in the checkpoint of a model's folder that no run has made, or None."""
+    folder = model / CHECKPOINT_FOLDER
+    found = sorted(folder.iterdir()) if folder.is_dir() else [folder] if folder.exists() else []
+    return next((str(path) for path in found if not _OWN.fullmatch(path.name)), None)
+
+
+def _weights_of(network: keras.Model) -> list[keras.Variable]:
+    """The weights of a compiled network and the state of its optimizer, in an order that the network alone decides."""
+    return [*network.weights, *network.optimizer.variables]
 
 
 def random_variables(network: keras.Model) -> list[keras.Variable]:

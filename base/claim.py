@@ -1,0 +1,158 @@
+"""One run at a time for one output: a lock that the system gives back when its holder ends, however it ends.
+
+The lock is a file in the work folder of the output. A finished run removes it. One that was killed leaves it, which
+says to the next run that what lies unfinished in the output may be replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import posixpath
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+from base import command, files
+from base.errors import DataError
+
+WORK_FOLDER: Final = "_work"
+"""Where a stage keeps what it has not finished, in the folder of its output."""
+LOCK_FILE: Final = "lock"
+
+_WITHOUT_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+"""What file systems say that have no locks."""
+_HOLDER_SECONDS: Final = 1.0
+"""Long enough for a holder to write its name."""
+
+
+def work_of_folder(folder: str) -> str:
+    """Where the unfinished work on a folder is.
+
+    Raises:
+        DataError: the folder is a file.
+    """
+    if files.is_file(folder):
+        raise DataError(f"{folder} is a file, expected the name of a folder to write")
+    return files.join(folder, WORK_FOLDER)
+
+
+def work_of_file(path: str) -> str:
+    """Where the unfinished work on a file is.
+
+    Raises:
+        DataError: the file is a folder.
+    """
+    if path.endswith("/") or files.is_folder(path):
+        raise DataError(f"{path} is a folder, expected the name of the file to write")
+    folder, name = posixpath.split(path)
+    return files.join(folder, WORK_FOLDER, name)
+
+
+@contextmanager
+def claimed(output: str, work: str, foreign: Callable[[], str | None]) -> Iterator[None]:
+    """Have an output for this process alone, in the block.
+
+    Args:
+        output: the folder or file to write.
+        work: `work_of_folder` or `work_of_file` of it.
+        foreign: a file that the run would replace or delete and that no run of its kind has made, or None.
+
+    Raises:
+        DataError: another process writes the output, or it holds what this command has not made; nothing is touched.
+    """
+    lock = files.join(work, LOCK_FILE)
+    if not files.is_file(lock) and (path := foreign()):
+        raise DataError(f"{path} was not made by this command: move it away, or name another output")
+    if files.is_remote(output):
+        yield
+        return
+    with _locked(lock, output):
+        try:
+            yield
+        finally:
+            if foreign() is None:  # else the lock says whose the unfinished files are
+                os.unlink(lock)
+                remove_empty(work)
+
+
+def remove_empty(work: str) -> None:
+    """Remove a folder of unfinished work where nothing is left in it, and likewise that of all files next to it."""
+    above = posixpath.dirname(work)
+    for folder in (work, above) if posixpath.basename(above) == WORK_FOLDER else (work,):
+        if files.is_remote(folder):
+            if not files.names(folder):
+                files.remove(folder)
+        else:
+            with contextlib.suppress(OSError):  # another run has just begun in it
+                os.rmdir(folder)
+
+
+@contextmanager
+def _locked(lock: str, output: str) -> Iterator[None]:
+    with _acquired(lock, output) as file:
+        file.truncate(0)
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now}))
+        file.flush()
+        yield
+
+
+def _acquired(lock: str, output: str) -> TextIO:
+    """The lock's file, open and locked.
+
+    Raises:
+        DataError: another process has locked it.
+    """
+    while True:
+        os.makedirs(posixpath.dirname(lock), exist_ok=True)
+        try:
+            file = open(lock, "a+")  # noqa: SIM115
+        except FileNotFoundError:  # a run that has just finished removed the folder
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(file)
+            file.close()
+            raise DataError(
+                f"{output} is being written by {holder}: wait until it has ended, then run this command again"
+            ) from None
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                file.close()
+                raise
+            command.say(f"warning: {output} is on a file system without locks: start no second run that writes it")
+            return file
+        if _is_at(file, lock):
+            return file
+        file.close()
+
+
+def _holder(file: TextIO) -> str:
+    """The process that holds a lock, as it has written into it."""
+    give_up = time.monotonic() + _HOLDER_SECONDS
+    while time.monotonic() < give_up:
+        file.seek(0)
+        try:
+            held = json.loads(file.read())
+            return f"process {held['pid']} on {held['host']} since {held['since']}"
+        except (ValueError, KeyError, TypeError):
+            time.sleep(0.01)
+    return "another process"
+
+
+def _is_at(file: TextIO, path: str) -> bool:
+    """Whether an open file is the one that has a name now, not one that was removed."""
+    try:
+        named = os.stat(path)
+    except FileNotFoundError:
+        return False
+    opened = os.fstat(file.fileno())
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
