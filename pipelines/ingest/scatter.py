@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, TypeAlias
 
 from base import files
 from base.errors import DataError
-from features.audio import AudioError, decode
+from features.audio_file import AudioError, AudioFile
 from features.views import CLIP_SAMPLES
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
@@ -177,13 +177,13 @@ def _list_entries(member: Member, layout: Layout) -> Iterator[Entry]:
 
 def _silence_entries(recording: str, member: Member, data: bytes, config: Ingest) -> Iterator[Entry]:
     try:
-        decoded = decode(data)
+        file = AudioFile(data)
     except AudioError as error:
         yield _reject(member, error.reason, str(error))
         return
-    if decoded.samples.size < CLIP_SAMPLES:
-        yield _reject(member, "too_short", f"{decoded.samples.size} samples, a silence clip has {CLIP_SAMPLES}")
+    if file.size < CLIP_SAMPLES:
+        yield _reject(member, "too_short", f"{file.size} samples, a silence clip has {CLIP_SAMPLES}")
     yield {"kind": "recording", "id": recording, "path": normalized(member.name)}, b""
-    for clip in cut(recording, decoded.samples, config.silence, config.seed):
+    for clip in cut(recording, file.blocks(), file.size, config.silence, config.seed):
         header = {name: value for name, value in vars(clip).items() if name != "samples"}
-        yield {"kind": "silence", "rate": decoded.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()
+        yield {"kind": "silence", "rate": file.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()

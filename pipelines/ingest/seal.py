@@ -12,10 +12,12 @@ import numpy as np
 
 from base import files
 from features import clip_id
-from features.audio import AudioError, Samples, Second, decode, first_sample, pad_or_trim
+from features.audio import Samples, Second, first_sample, pad_or_trim
+from features.audio_file import AudioError, AudioFile
 from features.labels import SILENCE_CLASS
 from features.quality import measure
 from features.splits import SplitName
+from features.views import CLIP_SAMPLES
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
 from pipelines.ingest import spill
@@ -323,17 +325,17 @@ def _decode(source: Source, second: Second) -> Clip:
     header, data = source.header, spill.read_data(source.file, source.offset)
     if header["kind"] == "silence":
         samples = np.frombuffer(data, "<i2")
-        return _clip(samples, 0, header["start"], header["recording_samples"], header["rate"])
+        return _clip(samples, header["start"], header["recording_samples"], header["rate"])
     try:
-        recording = decode(data)
+        file = AudioFile(data)
     except AudioError as error:
         raise _Rejected(error.reason, str(error)) from error
-    start = first_sample(recording.samples, second)
-    return _clip(recording.samples, start, start, recording.samples.size, recording.source_rate_hz)
+    start = first_sample(file.blocks(), file.size, second)
+    return _clip(file.stretch(start, start + CLIP_SAMPLES), start, file.size, file.source_rate_hz)
 
 
-def _clip(samples: Samples, first: int, start: int, recording_samples: int, rate_hz: int) -> Clip:
-    padded, length = pad_or_trim(samples, first)
+def _clip(samples: Samples, start: int, recording_samples: int, rate_hz: int) -> Clip:
+    padded, length = pad_or_trim(samples)
     sha256 = hashlib.sha256(np.ascontiguousarray(padded, "<i2").data).hexdigest()
     return Clip(padded, length, start, recording_samples, rate_hz, sha256)
 
