@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from base.errors import DataError
 
@@ -234,7 +234,8 @@ def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 
 def _is_small(info: tarfile.TarInfo) -> bool:
     """Whether a sparse file takes little time and memory: few bytes of an archive can stand for any number of zeros."""
-    pieces = [(offset, size) for offset, size in info.sparse or () if size]
+    listed = cast("list[tuple[int, int]]", info.sparse or [])
+    pieces = [(offset, size) for offset, size in listed if size]
     ends = [0, *(offset + size for offset, size in pieces)]
     in_order = all(end <= offset and size > 0 for end, (offset, size) in zip(ends, pieces, strict=False))
     stored = sum(size for _, size in pieces)
