@@ -46,6 +46,8 @@ class Sealed:
         used: files that became clips; silence that was cut here is none.
         rejected: files that can't be used.
         reject_example: one of them with its reason, or "".
+        absent: clips that a list names and no archive has.
+        absent_example: one of them with its list, or "".
     """
 
     index: int
@@ -53,6 +55,8 @@ class Sealed:
     used: int
     rejected: int
     reject_example: str
+    absent: int = 0
+    absent_example: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,22 @@ class Lists:
 
     Attributes:
         clips: id → header of the entry.
+        disputed: id → what two lists say otherwise.
         recordings: name → the reason to leave it out, or None.
     """
 
     clips: dict[str, dict[str, Any]] = field(default_factory=dict)
+    disputed: dict[str, str] = field(default_factory=dict)
     recordings: dict[str, str | None] = field(default_factory=dict)
+
+    def add(self, listed: dict[str, Any]) -> None:
+        """Add what a list says of a clip; what a later one says of the same clip counts."""
+        before = self.clips.setdefault(listed["id"], listed)
+        for key in ("split", "word"):
+            one, other = before.get(key), listed.get(key)
+            if None not in (one, other) and one != other:
+                self.disputed[listed["id"]] = f"{before['list']} has {key} {one}, {listed['list']} has {other}"
+        self.clips[listed["id"]] = listed
 
 
 class Source(NamedTuple):
@@ -175,6 +190,7 @@ class Seal(Step[tuple[int, Any], Sealed]):
         with ExitStack() as stack:
             spills = Spills(stack, index, parts, self._archives, work)
             rejects += spills.rejects
+            absent = spills.absent, spills.absent_example
             writer = stack.enter_context(open_shard(work.staged, CLIPS_STORE, CLIPS_SPLIT, index, self._config.shards))
             for source, facts, clip in usable_clips(spills, rejects, read_same_audio(work, index), self._config.second):
                 writer.write(_encode(source, facts, clip))
@@ -184,7 +200,7 @@ class Seal(Step[tuple[int, Any], Sealed]):
         bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
         example = f"{bad[0]['path']}: {bad[0]['reason']} ({bad[0]['detail']})" if bad else ""
         used = sum(row["recording"] is None for row in rows)
-        return Sealed(index, writer.shard(), used, len(bad), example)
+        return Sealed(index, writer.shard(), used, len(bad), example, *absent)
 
     def clean(self, item: tuple[int, Any], work: Work) -> None:
         """Delete the spills of a finished shard, so that audio is on disk only once."""
@@ -210,6 +226,8 @@ class Spills:
         sources: the clips in their final order.
         lists: what the lists say, by archive or corpus.
         rejects: what can't be used before anything is decoded.
+        absent: clips that a list names and no archive has.
+        absent_example: one of them with its list, or "".
     """
 
     def __init__(
@@ -226,7 +244,7 @@ class Spills:
             for header, offset in spill.index(file):
                 match header["kind"]:
                     case "listed":
-                        self.lists[archive.corpus].clips[header["id"]] = header
+                        self.lists[archive.corpus].add(header)
                     case "listed recording":
                         self.lists[archive.corpus].recordings[header["recording"]] = header.get("reject")
                     case "reject":
@@ -236,6 +254,13 @@ class Spills:
                     case _:
                         found.append(Source(header, archive, part.index, file, offset))
         self._leave_out(recordings)
+        known = {(each.archive.corpus, each.id) for each in found}
+        self.absent, self.absent_example = 0, ""
+        for corpus, lists in self.lists.items():
+            for name, listed in lists.clips.items():
+                if (corpus, name) not in known and not listed.get("reject"):
+                    self.absent += 1
+                    self.absent_example = self.absent_example or f"{name} of {listed['list']}"
         self.sources = [each for each in sorted(found, key=lambda each: each.order) if self._is_wanted(each)]
 
     def _leave_out(self, recordings: list[Source]) -> None:
@@ -269,12 +294,18 @@ class Spills:
         if clip_id.parse(source.id).ready:
             return Facts(word, speaker, "test")
         listed = self._listed(source)
+        if disputed := self._disputed(source):
+            raise _Rejected("listed_twice", f"{disputed}: correct the lists")
         if reason := listed.get("reject"):
             raise _Rejected(reason, "a list of the corpus says so")
         word = listed.get("word", word)
         if not word:
             raise _Rejected("no_word", "neither its path nor a list says the word")
         return Facts(word, listed.get("speaker", speaker), listed.get("split"))
+
+    def _disputed(self, source: Source) -> str | None:
+        lists = self.lists.get(source.archive.corpus)
+        return lists.disputed.get(source.id) if lists else None
 
     def _listed(self, source: Source) -> Mapping[str, Any]:
         """What is said of a clip elsewhere than in its path.
