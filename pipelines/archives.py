@@ -44,7 +44,22 @@ def read_corpus(raw: str) -> tuple[Archive, ...]:
     Raises:
         DataError: there is no corpus.json, it does not describe archives, or one of them is missing or of another size.
     """
-    place, again = files.join(raw, CORPUS_FILE), f"run `python -m pipelines.corpus {raw}` again"
+    archives, again = described(raw), _again(raw)
+    for archive in archives:
+        size = files.size(files.join(raw, archive.file))
+        if size != archive.bytes:
+            found = "is missing" if size is None else f"has {size} bytes, expected {archive.bytes}"
+            raise DataError(f"{files.join(raw, archive.file)} {found}: {again}")
+    return archives
+
+
+def described(raw: str) -> tuple[Archive, ...]:
+    """The archives of a raw folder as corpus.json describes them, whether they are there or not.
+
+    Raises:
+        DataError: there is no corpus.json, or it does not describe archives.
+    """
+    place, again = files.join(raw, CORPUS_FILE), _again(raw)
     if not files.is_file(place):
         raise DataError(f"{place} is missing: run `python -m pipelines.corpus {raw}` first")
     try:
@@ -55,9 +70,8 @@ def read_corpus(raw: str) -> tuple[Archive, ...]:
         raise DataError(f"{place} describes no archive: {again}")
     if len({archive.file for archive in archives}) < len(archives):
         raise DataError(f"{place} describes an archive twice: {again}")
-    for archive in archives:
-        size = files.size(files.join(raw, archive.file))
-        if size != archive.bytes:
-            found = "is missing" if size is None else f"has {size} bytes, expected {archive.bytes}"
-            raise DataError(f"{files.join(raw, archive.file)} {found}: {again}")
     return archives
+
+
+def _again(raw: str) -> str:
+    return f"run `python -m pipelines.corpus {raw}` again"

@@ -17,7 +17,7 @@ from base.errors import DataError
 from base.types import STRICT, Name
 from features.splits import hash64
 from pipelines import layouts
-from pipelines.archives import CORPUS_FILE, FORMATS, read_corpus, write_corpus
+from pipelines.archives import CORPUS_FILE, FORMATS, described, write_corpus
 from pipelines.corpus import download, foreign, local, synthesis
 from pipelines.corpus.foreign import Foreign
 from pipelines.corpus.synthesis import Synthesis
@@ -223,7 +223,7 @@ def _with_parts(names: Iterable[str]) -> set[str]:
 
 def _listed(folder: Path) -> list[str]:
     try:
-        return [archive.file for archive in read_corpus(str(folder))]
+        return [archive.file for archive in described(str(folder))]
     except DataError:
         return []
 
