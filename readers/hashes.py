@@ -23,26 +23,28 @@ def check_hashes(folder: str, manifest: Manifest) -> None:
     Raises:
         DataError: a file is missing or has another hash.
     """
-    expected = read_sums(metadata_files(manifest)[SUMS_FILE])  # of all files but the sums
+    wanted = metadata_files(manifest)[SUMS_FILE]
+    expected = read_sums(wanted)  # of all files but the sums
     place = os.path.realpath(folder)
     state = None if files.is_remote(folder) else _state(place, (SUMS_FILE, *expected))
     if state is not None and _seen.get(place) == state:
         return
-    sums = _read_sums(folder)
+    text = _read_sums(folder)
+    sums = read_sums(text)
     if sums.keys() != expected.keys():
         raise _changed(folder, SUMS_FILE)
     for name in sorted(expected, key=lambda each: each != MANIFEST_FILE):  # the manifest first
         if _sha256(folder, name) != sums[name]:
             raise _changed(folder, name)
-    if sums != expected:
+    if text != wanted:
         raise _changed(folder, SUMS_FILE)
     if state is not None:
         _seen[place] = state
 
 
-def _read_sums(folder: str) -> dict[str, str]:
+def _read_sums(folder: str) -> str:
     try:
-        return read_sums(files.read_text(files.join(folder, SUMS_FILE)))
+        return files.read_text(files.join(folder, SUMS_FILE))
     except FileNotFoundError as error:
         raise DataError(f"{folder} has no {SUMS_FILE} to compare its files with: make the store again") from error
     except UnicodeDecodeError as error:

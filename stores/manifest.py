@@ -268,5 +268,5 @@ def metadata_files(manifest: Manifest) -> Mapping[str, str]:
 
 def read_sums(text: str) -> dict[str, str]:
     """File name → SHA-256 (hex), of the content of `SUMS_FILE`; lines of another form are left out."""
-    lines = (line.partition("  ") for line in text.splitlines())
+    lines = (line.partition("  ") for line in text.split("\n"))
     return {name: sha256 for sha256, between, name in lines if between and _HASH(sha256)}

@@ -160,7 +160,7 @@ def _with_true_counts(evidence: Evidence) -> Manifest:
 
 
 def _content(name: str, text: str) -> Any:
-    return text.splitlines() if name == LABELS_FILE else json.loads(text)
+    return text.split("\n") if name == LABELS_FILE else json.loads(text)
 
 
 def check_statistics(evidence: Evidence, findings: Findings) -> None:
