@@ -19,7 +19,8 @@ from base import command
 from base.errors import DataError
 from base.files import published_path
 from features import clip_id
-from features.audio import AudioError, Samples, decode_wav, encode_audio
+from features.audio import Samples, encode_audio
+from features.audio_file import AudioError, decode
 from features.splits import hash64
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipelines.ingest.archive import Member, read_members
@@ -131,7 +132,7 @@ def parse_clip(member: Member) -> SourceClip | None:
     if not role.word or not role.speaker or clip_id.parse(role.id).ready:
         return None
     try:
-        samples = decode_wav(member.data).samples[:CLIP_SAMPLES]
+        samples = decode(member.data).samples[:CLIP_SAMPLES]
     except AudioError:
         return None
     return SourceClip(role.word, role.speaker, role.id.rpartition("_")[2], samples)

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from base import params
 from base.errors import DataError
 from benchmarks.oracles import ORACLES
-from features.audio import decode_wav, pad_or_trim
+from features.audio import pad_or_trim
+from features.audio_file import decode
 from features.frontend import compute
 from features.views import View
 from pipelines.ingest.archive import read_members
@@ -42,7 +43,7 @@ def spread_clips(archive: Path, count: int) -> Clips:
     if len(wavs) < count:
         raise DataError(f"{archive} has {len(wavs)} clips, expected at least {count}: ask for fewer")
     chosen = islice(wavs, 0, None, len(wavs) // count)
-    return np.stack([pad_or_trim(decode_wav(wav).samples)[0] for wav in islice(chosen, count)])
+    return np.stack([pad_or_trim(decode(wav).samples)[0] for wav in islice(chosen, count)])
 
 
 def largest_difference(found: Features, expected: Features) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -11,6 +12,13 @@ OTHER_SPEECH: Final = "_other_"
 """The word of clips that a corpus knows as none of its keywords, without saying what they are."""
 UNLABELED: Final = "_unlabeled_"
 """The word of clips of which nothing is known; a task has them under this name only."""
+
+
+def is_line(name: str) -> bool:
+    """Whether a name can stand in a line of its own: it is not empty, and has neither ends of lines nor other control
+    characters, lone surrogates, or blanks around it."""
+    kinds = {unicodedata.category(character) for character in name}
+    return name == name.strip() != "" and not kinds & {"Cc", "Cs", "Zl", "Zp"}
 
 
 def class_names(words: Iterable[str], silence: bool, unknown: bool) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from base import files
 from base.errors import DataError
-from base.types import STRICT
+from base.types import STRICT, first_problem
 from stores.lineage import Archive
 
 CORPUS_FILE: Final = "corpus.json"
@@ -42,18 +42,36 @@ def read_corpus(raw: str) -> tuple[Archive, ...]:
     """The archives of a raw folder.
 
     Raises:
-        DataError: there is no corpus.json, it does not describe archives, or one of them is missing.
+        DataError: there is no corpus.json, it does not describe archives, or one of them is missing or of another size.
     """
-    place, again = files.join(raw, CORPUS_FILE), f"run `python -m pipelines.corpus {raw}` again"
+    archives, again = described(raw), _again(raw)
+    for archive in archives:
+        size = files.size(files.join(raw, archive.file))
+        if size != archive.bytes:
+            found = "is missing" if size is None else f"has {size} bytes, expected {archive.bytes}"
+            raise DataError(f"{files.join(raw, archive.file)} {found}: {again}")
+    return archives
+
+
+def described(raw: str) -> tuple[Archive, ...]:
+    """The archives of a raw folder as corpus.json describes them, whether they are there or not.
+
+    Raises:
+        DataError: there is no corpus.json, or it does not describe archives.
+    """
+    place, again = files.join(raw, CORPUS_FILE), _again(raw)
     if not files.is_file(place):
         raise DataError(f"{place} is missing: run `python -m pipelines.corpus {raw}` first")
     try:
         archives = TypeAdapter(_Corpus).validate_json(files.read_bytes(place)).archives
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise DataError(f"{place} does not describe archives ({error}): {again}") from error
+    except ValidationError as error:
+        raise DataError(f"{place} does not describe archives ({first_problem(error)}): {again}") from error
     if not archives:
         raise DataError(f"{place} describes no archive: {again}")
-    for archive in archives:
-        if not files.is_file(files.join(raw, archive.file)):
-            raise DataError(f"{files.join(raw, archive.file)} is missing: {again}")
+    if len({archive.file for archive in archives}) < len(archives):
+        raise DataError(f"{place} describes an archive twice: {again}")
     return archives
+
+
+def _again(raw: str) -> str:
+    return f"run `python -m pipelines.corpus {raw}` again"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from base import files
 from base.errors import DataError
@@ -14,6 +15,7 @@ from features.statistics import Statistics, read_statistics
 from features.views import SAMPLE_RATE_HZ
 from readers.arrays import ArrayReader, ShardReader
 from readers.current import Current
+from readers.hashes import check_hashes
 from stores.framing import read_records
 from stores.manifest import (
     CATALOG_FILE,
@@ -83,8 +85,13 @@ class Store:
     def _statistics(self) -> Mapping[str, Statistics]:
         place = f"{self.path}/{STATISTICS_FILE}"
         try:
-            return read_statistics(files.read_text(place))
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+            content = files.read_bytes(place)
+            if hashlib.sha256(content).hexdigest() != self.manifest.tables.get(STATISTICS_FILE):
+                raise DataError(f"{place} is not the file that the manifest names: make the store again")
+            return read_statistics(content.decode())
+        except DataError:
+            raise
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{place} is missing or damaged: make the store again") from error
 
     def catalog(self, columns: tuple[str, ...] | None = None) -> pa.Table:
@@ -263,18 +270,30 @@ class Store:
         return parsed_batches(self.path, shards, spec, batch, shuffle=shuffle, seed=seed, repeat=repeat)
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
+def open_store(path: str | os.PathLike[str], verify: Literal["hashes"] | None = None) -> Store:
     """Open a finished store.
+
+    The manifest is checked. Later, reading checks the size of each shard and the checksums of each record, the
+    checksums of each page of the tables, and the hash of the statistics. Whether shards and tables are those that the
+    manifest names, and the manifest the one that was written, is only looked at where it is asked for.
 
     Args:
         path: folder of the store, or the folder above that holds one version of it; local, or remote where fsspec can
             open it. TensorFlow reads the shards by itself, through `tf.io.gfile`.
+        verify: "hashes" compares the SHA-256 of every file with the one that was written. Within a process, the files
+            of a local store are hashed again only where one has changed. `registry verify` looks at more than that.
 
     Raises:
-        DataError: there is no manifest, it is not valid, or there are several versions.
+        DataError: there is no manifest, it is not valid, or there are several versions; or a file has another hash than
+            when it was written.
     """
     folder = _folder_of_version(os.fspath(path).rstrip("/"))
-    return Store(folder, read_manifest(folder))
+    store = Store(folder, read_manifest(folder))
+    if verify == "hashes":
+        check_hashes(folder, store.manifest)
+    elif verify is not None:
+        raise DataError(f'verify is {verify!r}, expected "hashes" or None')
+    return store
 
 
 def _folder_of_version(path: str) -> str:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ from tabulate import tabulate
 
 from base import command
 from base.errors import DataError
-from features.audio import AudioError, Recording, decode
+from features.audio import pad_or_trim
+from features.audio_file import AudioError, AudioFile
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from serving.model import Model, open_model
 from serving.recognizer import Heard, Listening
@@ -94,18 +96,18 @@ def decode_file(model: Model, name: str, listening: Listening) -> Decoded:
         OSError: it can't be read.
     """
     data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
-    return decode_recording(model, name, decode(data), listening)
+    return decode_recording(model, name, AudioFile(data), listening)
 
 
-def decode_recording(model: Model, name: str, recording: Recording, listening: Listening) -> Decoded:
-    """Decode audio of any length."""
-    samples, seconds = recording.samples, len(recording.samples) / SAMPLE_RATE_HZ
-    classes = model.export.classes
-    if len(samples) <= CLIP_SAMPLES:
-        clip = np.pad(samples, (0, CLIP_SAMPLES - len(samples)))
+def decode_recording(model: Model, name: str, recording: AudioFile, listening: Listening) -> Decoded:
+    """Decode audio of any length; only a block of it is in memory at a time."""
+    seconds, classes = recording.size / SAMPLE_RATE_HZ, model.export.classes
+    if recording.size <= CLIP_SAMPLES:
+        clip, _ = pad_or_trim(recording.stretch(0, CLIP_SAMPLES))
         return Decoded(name, seconds, guesses(classes, model.probabilities(clip[None])[0]), ())
     best, heard = None, []
-    for step in model.recognizer(listening).feed(samples):
+    recognizer = model.recognizer(listening)
+    for step in chain.from_iterable(map(recognizer.feed, recording.blocks())):
         if best is None or step.probabilities.max() > best.max():
             best = step.probabilities
         if step.heard:

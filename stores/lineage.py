@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from base.types import STRICT, Fraction, PositiveInt
+from base.types import STRICT, Count, Fraction, Name, PositiveInt, Sha256
 
 ArchiveRole: TypeAlias = Literal["main", "test", "noise"]
 """What an archive is for: its own clips, the silence and unknown words of the official test split, or background."""
@@ -15,6 +16,20 @@ ArchiveRole: TypeAlias = Literal["main", "test", "noise"]
 SampleSize = Literal["mean", "all"] | Annotated[int, Field(ge=0)] | Fraction
 """Clips to sample in a split: "mean" of the task's words, "all" there are, a number (int), or a fraction of the words'
 clips (float)."""
+
+
+def _finding_a_speaker(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
+    if "speaker" not in groups:
+        raise ValueError(f"{pattern!r} has no group (?P<speaker>...)")
+    return pattern
+
+
+SpeakerPattern = Annotated[str, AfterValidator(_finding_a_speaker)]
+"""A regular expression with a group "speaker", which is searched in a path."""
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -42,15 +57,15 @@ class Archive:
         speaker: regular expression with a group "speaker" that finds the speaker in a path, or None.
     """
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^[^/\x00-\x1f]+$")]
     role: ArchiveRole
-    bytes: int
-    sha256: str
+    bytes: Count
+    sha256: Sha256
     source: str
     license: str | None
-    layout: str = "speech_commands"
-    corpus: str = ""
-    speaker: str | None = None
+    layout: Name = "speech_commands"
+    corpus: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""
+    speaker: SpeakerPattern | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -93,8 +108,8 @@ class Task:
     silence: SampleSize | SampleSizes
     test_silence: str
     seed: int
-    counts: dict[str, dict[str, int]]
+    counts: dict[str, dict[str, Count]]
     clips_manifest_sha256: str
     where: str | None = None
     held_out: str | None = None
-    left_out: dict[str, dict[str, int]] = Field(default_factory=dict)
+    left_out: dict[str, dict[str, Count]] = Field(default_factory=dict)

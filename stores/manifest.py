@@ -17,7 +17,8 @@ from pydantic.dataclasses import dataclass
 from base import __version__
 from base.errors import DataError
 from base.files import join, read_text, to_json
-from base.types import STRICT
+from base.types import STRICT, Count, first_problem
+from features.labels import is_line
 from features.views import SAMPLE_RATE_HZ, View, from_definition
 from stores import tfds
 from stores.lineage import Archive, Task
@@ -31,6 +32,8 @@ STATISTICS_FILE: Final = "statistics.json"
 LABELS_FILE: Final = "label.labels.txt"
 FEATURES_FILE: Final = "features.json"
 DATASET_INFO_FILE: Final = "dataset_info.json"
+SUMS_FILE: Final = "SHA256SUMS"
+"""The SHA-256 of every other file of the store, as the command `sha256sum --check` reads it."""
 CATALOG_FILE: Final = "catalog.parquet"
 REJECTS_FILE: Final = "rejects.parquet"
 STORE_FILES: Final = (
@@ -39,6 +42,7 @@ STORE_FILES: Final = (
     LABELS_FILE,
     FEATURES_FILE,
     DATASET_INFO_FILE,
+    SUMS_FILE,
     CATALOG_FILE,
     REJECTS_FILE,
 )
@@ -50,7 +54,9 @@ PLAN_FILE: Final = "plan.json"
 AUGMENTATION: Final = "augment"
 """The key of a manifest's `clip_parameters` that says how copies were made of clips."""
 
-_SHARD_NAME: Final = re.compile(r"[^/]+-[^/]+\.tfrecord-\d{5}-of-\d{5}")
+_SHARD_NAME: Final = re.compile(r"[^/\s]+-[^/\s]+\.tfrecord-\d{5}-of-\d{5}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_HASH: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 def shard_file(store: str, split: str, index: int, shards: int) -> str:
@@ -69,8 +75,8 @@ class Shard:
 
     file: str
     split: str
-    records: int
-    bytes: int
+    records: Count
+    bytes: Count
     sha256: str
 
 
@@ -126,7 +132,9 @@ class Manifest:
             manifest.check()
         except DataError:
             raise
-        except (ValueError, ValidationError) as error:
+        except ValidationError as error:
+            raise DataError(f"{place} is not a valid manifest: {first_problem(error)}; {again}") from error
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{place} is not a valid manifest: {error}; {again}") from error
         return manifest
 
@@ -135,11 +143,24 @@ class Manifest:
         return dataclasses.replace(self, shards=shards)
 
     def check(self) -> None:
-        """Make sure that the definition is that of a view, and that there is a task where there is a view.
+        """Make sure that the definition is that of a view, that there is a task where there is a view, and that every
+        name is one that a store can have.
 
         Raises:
             ValueError: it is not so.
         """
+        files = [shard.file for shard in self.shards]
+        wrong = [name for name in files if not _SHARD_NAME.fullmatch(name)]
+        wrong += [name for name in (self.name, *self.splits) if not _NAME.fullmatch(name)]
+        wrong += [name for name in self.tables if name not in STORE_FILES]
+        wrong += [name for name in self.classes if not is_line(name)]
+        wrong += [hash for hash in (*self.tables.values(), *(each.sha256 for each in self.shards)) if not _HASH(hash)]
+        if wrong:
+            raise ValueError(f"{wrong[0][:60]!r} is no name or hash that a store has")
+        if len(set(files)) < len(files) or len(set(self.classes)) < len(self.classes):
+            raise ValueError("a shard or a class is there twice")
+        if not VERSION.fullmatch(self.version):
+            raise ValueError(f"version {self.version[:60]!r}, expected x.y.z")
         if (self.view is None) != (self.task is None):
             raise ValueError("a store of features has a definition and a task, a store of clips has neither")
 
@@ -206,7 +227,7 @@ def read_manifest(folder: str) -> Manifest:
         folder: the folder that holds it, that of its version.
 
     Raises:
-        DataError: there is none, or it is not valid.
+        DataError: there is none, it is not valid, or it has no shards.
     """
     place = join(folder, MANIFEST_FILE)
     try:
@@ -216,7 +237,10 @@ def read_manifest(folder: str) -> Manifest:
         raise DataError(message) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{place} is not a valid manifest: {error}; make the store again") from error
-    return Manifest.from_json(text, place)
+    manifest = Manifest.from_json(text, place)
+    if not manifest.shards:
+        raise DataError(f"{place} names no shards: make the store again")
+    return manifest
 
 
 def metadata_files(manifest: Manifest) -> Mapping[str, str]:
@@ -233,4 +257,14 @@ def metadata_files(manifest: Manifest) -> Mapping[str, str]:
     }
     if manifest.classes:
         files[LABELS_FILE] = "".join(f"{name}\n" for name in manifest.classes)
-    return {**files, MANIFEST_FILE: manifest.to_json()}
+    files[MANIFEST_FILE] = manifest.to_json()
+    sums = {shard.file: shard.sha256 for shard in manifest.shards} | manifest.tables
+    sums |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    text = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return {SUMS_FILE: text, **files}
+
+
+def read_sums(text: str) -> dict[str, str]:
+    """File name → SHA-256 (hex), of the content of `SUMS_FILE`; lines of another form are left out."""
+    lines = (line.partition("  ") for line in text.split("\n"))
+    return {name: sha256 for sha256, between, name in lines if between and _HASH(sha256)}

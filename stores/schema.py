@@ -136,7 +136,7 @@ class RecordSpec:
             DataError: a header is not the expected one, or the record ends elsewhere.
         """
         start = _message_header(len(record))
-        if not record.startswith(start):
+        if start is None or not record.startswith(start):
             raise DataError(f"{len(record)} bytes that are no record of this version: make the store again")
         position, view, payloads = len(start), memoryview(record), []
         for field, fixed, by_length in self._layout:
@@ -227,10 +227,10 @@ def _header_of_entry(field: Field, entry_bytes: int) -> _Header | None:
 
 
 @lru_cache(maxsize=4096)
-def _message_header(size: int) -> bytes:
-    """Tag and length bytes of a length-delimited field that is `size` bytes long in total."""
+def _message_header(size: int) -> bytes | None:
+    """Tag and length bytes of a length-delimited field that is `size` bytes long in total; None where none is."""
     headers = (tag(1) + varint(max(size - length, 0)) for length in range(2, 12))
-    return next(header for length, header in enumerate(headers, start=2) if len(header) == length)
+    return next((header for length, header in enumerate(headers, start=2) if len(header) == length), None)
 
 
 def _unexpected(field: Field, position: int) -> DataError:

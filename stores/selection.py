@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from base import files
 from base.errors import DataError
+from base.types import first_problem
 from stores.lineage import Task
 from stores.tables import open_table
 
@@ -38,8 +39,8 @@ def read_task(selection: str) -> Task:
     try:
         task: Task = TypeAdapter(Task).validate_json(metadata[_KEY])
     except ValidationError as error:
-        message = f"{selection} says nothing valid of its task ({error}): run `python -m pipelines.select` again"
-        raise DataError(message) from error
+        what = f"{selection} says nothing valid of its task ({first_problem(error)})"
+        raise DataError(f"{what}: run `python -m pipelines.select` again") from error
     return task
 
 

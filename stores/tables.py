@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -71,8 +73,24 @@ def open_table(path: str) -> Iterator[pq.ParquetFile]:
     try:
         # a local file is Arrow's own: one of Python may abort the process at its end (apache/arrow#50482)
         with files.open_for_reading(path) if files.is_remote(path) else pa.OSFile(path) as file:
-            yield pq.ParquetFile(file, page_checksum_verification=True)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowIndexError) as error:
+            metadata = None if files.is_remote(path) else _metadata(path, _state(path))
+            yield pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True)
+    except DataError:
+        raise
+    except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path} is not the Parquet file expected or damaged ({error}): make it again") from error
     except OSError as error:
         raise DataError(f"{path} can't be read ({error}): make it again") from error
+
+
+def _state(path: str) -> tuple[int, int, int]:
+    """What tells a local file from one that was put into its place."""
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _metadata(path: str, state: tuple[int, int, int]) -> pq.FileMetaData:
+    """The metadata of a file, read once by a process: they grow with the row groups, of which each shard reads one."""
+    with pa.OSFile(path) as file:
+        return pq.read_metadata(file)

@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     @property
     def errors(self) -> list[str]:
         """The lines on stderr that are no account of progress."""
-        progress = re.compile(r"(\w+|extract \w+): .* elapsed$|\S+: .*(clips|\d+) .*$|warning: class ")
+        progress = re.compile(r"(\w+|extract \w+): .* elapsed$|\S+: .*(clips|\d+) .*$|warning: (class|no archive has) ")
         return [line for line in self.stderr.splitlines() if not progress.match(line) or line.startswith("error")]
 
 

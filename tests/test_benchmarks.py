@@ -20,7 +20,8 @@ from benchmarks.enlarge import enlarge, new_speaker, plan_copies, shift_and_mix,
 from benchmarks.measure import Measurement, measure
 from benchmarks.pipelines import ALL_COMMANDS, FEWEST_SHARDS, PROJECT, parameters
 from benchmarks.report import HEADERS, Row, render, total
-from features.audio import Samples, decode_wav, encode_audio
+from features.audio import Samples, encode_audio
+from features.audio_file import decode
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View
 from pipelines.ingest.archive import Member, read_members
 from pipelines.ingest.config import Ingest
@@ -96,7 +97,7 @@ def test_an_enlarged_archive_keeps_noise_and_documents_and_drops_lists_and_damag
 def test_every_clip_of_an_enlarged_archive_is_at_most_one_second_long(archive: Path, tmp_path: Path) -> None:
     enlarge(archive, tmp_path / "more.tar.gz", 300)
     clips = [each for each in members(tmp_path / "more.tar.gz") if "_nohash_" in each.name]
-    lengths = {decode_wav(each.data).samples.size for each in clips}
+    lengths = {decode(each.data).samples.size for each in clips}
     assert lengths == {CLIP_SAMPLES, CLIP_SAMPLES - 2000}
 
 
@@ -263,7 +264,7 @@ def test_the_baselines_compute_the_same_features(archive: Path, tmp_path: Path) 
     loop(str(tmp_path / "whole.tar.gz"), tmp_path, 5, chosen)
     name, data = next(iter(tiny_clips().items()))
     samples = np.zeros((1, CLIP_SAMPLES), np.int16)
-    clip = decode_wav(data).samples
+    clip = decode(data).samples
     samples[0, : clip.size] = clip
     with np.load(tmp_path / f"{name.removeprefix('./').removesuffix('.wav')}.npz") as features:
         for view_name, view in chosen.items():

@@ -150,6 +150,13 @@ def test_arbitrary_bytes_are_a_data_error(data: bytes) -> None:
         SPEC.decode(data)
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 127, 128, 129, 130, 131, 16_386, 16_387, 16_388, 2_097_156])
+def test_bytes_of_every_length_around_which_a_header_grows_are_refused(size: int) -> None:
+    for byte in (b"\0", b"\n"):
+        with pytest.raises(DataError, match="no record of this version|record of|field"):
+            SPEC.decode(byte * size)
+
+
 def test_a_length_beyond_the_record_is_refused_before_memory_is_taken() -> None:
     encoded = SPEC.encode(SOME)
     entry = encoded.index(b"word") - 4

@@ -399,15 +399,13 @@ def test_the_window_is_scipys_periodic_hann(samples: int) -> None:
 def test_real_clips_agree_with_librosa(real_archive: Any) -> None:
     from itertools import islice
 
-    from features.audio import decode_wav
+    from features.audio_file import decode
     from pipelines.ingest.archive import read_members
 
     view = view_of("mfcc", "30 ms by 10 ms", coefficients=40)
     with real_archive.open("rb") as file:
         sounds = (
-            decode_wav(m.data).samples
-            for m in read_members(file, real_archive.name)
-            if m.data and m.name.endswith(".wav")
+            decode(m.data).samples for m in read_members(file, real_archive.name) if m.data and m.name.endswith(".wav")
         )
         some = np.stack([pad_or_trim(sound)[0] for sound in islice(sounds, 64)])
     for clip, features in zip(some, frontend.compute(view, some), strict=True):

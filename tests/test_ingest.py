@@ -144,7 +144,7 @@ def test_the_manifest_names_the_bytes_of_each_shard_and_the_archives(finished: P
     raw = (finished / "raw" / "small.tar.gz").read_bytes()
     assert manifest["archives"][0]["sha256"] == hashlib.sha256(raw).hexdigest()
     expected = {shard["file"] for shard in manifest["shards"]} | {"manifest.json", "features.json", "dataset_info.json"}
-    assert set(contents(finished / "clips")) == expected | {"catalog.parquet", "rejects.parquet"}
+    assert set(contents(finished / "clips")) == expected | {"catalog.parquet", "rejects.parquet", "SHA256SUMS"}
 
 
 def test_two_workers_threads_and_another_runner_write_the_same_bytes(
@@ -164,9 +164,8 @@ def test_the_order_of_the_archive_does_not_matter(tmp_path: Path, call: Call) ->
     assert call(tmp_path, "ingest", "raw", "clips").code == 0
     assert call(tmp_path / "other", "ingest", "raw", "clips").code == 0
     one, other = (contents(folder / "clips") for folder in (tmp_path, tmp_path / "other"))
-    assert {n: v for n, v in one.items() if n != "manifest.json"} == {
-        n: v for n, v in other.items() if n != "manifest.json"
-    }
+    own = ("manifest.json", "SHA256SUMS")
+    assert {n: v for n, v in one.items() if n not in own} == {n: v for n, v in other.items() if n not in own}
 
 
 def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path, call: Call) -> None:

@@ -19,7 +19,8 @@ from base.errors import DataError
 from benchmarks.oracles import ORACLES
 from benchmarks.views import largest_difference, spread_clips
 from features import micro_loops, tensor_operations
-from features.audio import decode_wav, pad_or_trim
+from features.audio import pad_or_trim
+from features.audio_file import decode
 from features.frontend import compute, front_end
 from features.mel import mel_filters
 from features.micro import micro_tables
@@ -110,7 +111,7 @@ def test_the_micro_view_has_the_bits_of_tensorflow_lite_for_any_sound(seed: int,
 
 @pytest.mark.parametrize("name", TFLM_FEATURES)
 def test_the_micro_view_gives_the_int8_features_that_tensorflow_lite_micro_expects(name: str) -> None:
-    samples = decode_wav((TFLM / name).read_bytes()).samples
+    samples = decode((TFLM / name).read_bytes()).samples
     assert isinstance(MICRO, Micro)
     values = micro_loops.micro(samples[None], micro_tables(MICRO), 1)[0, 0].astype(np.int64)
     found = np.clip((values * 256 + 333) // 666 - 128, -128, 127)

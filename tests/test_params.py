@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,80 @@ def test_yes_no_on_and_off_are_words_whether_quoted_or_not(tmp_path: Path) -> No
         load(tmp_path, written.replace("[yes, no, up", '["yes", "no", up'), "select").tasks["commands"].words
         == expected
     )
+
+
+WRITTEN = (ROOT / "params.yaml").read_text()
+SHARDS_LINE = 1 + WRITTEN[: WRITTEN.index("  shards:")].count("\n")
+BOMB = "a: &a0 [x, x, x, x]\n" + "".join(f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+BROKEN: dict[str, tuple[str, str]] = {
+    "a bracket that stays open": (
+        WRITTEN.replace("  shards: ", "  shards: [[", 1),
+        r", line \d+, column \d+: not",
+    ),
+    "a tab": (
+        WRITTEN.replace("  shards:", "\tshards:", 1),
+        rf", line {SHARDS_LINE}, column 1: not valid YAML: found character .* that cannot start any token",
+    ),
+    "two colons": (
+        WRITTEN.replace("  shards:", "  shards: :", 1),
+        rf", line {SHARDS_LINE}, column \d+: not valid YAML: mapping values are not allowed here",
+    ),
+    "a key twice": (
+        WRITTEN.replace("  shards:", "  shards: 3\n  shards:", 1),
+        rf', line {SHARDS_LINE + 1}, column 3: not valid YAML: found duplicate key "shards"',
+    ),
+    "two documents": (WRITTEN + "\n---\na: 1\n", ", line .* but found another document"),
+    "a tag of Python": ("a: !!python/object:os.system x\n" + WRITTEN, ", line 1, column 4: .* constructor for the tag"),
+    "a byte that YAML does not allow": (WRITTEN + "\0", " is not valid YAML: unacceptable character"),
+    "a merge of a number": ("<<: 3\n" + WRITTEN, ", line 1, column 5: .* expected a mapping"),
+    "1,000 brackets": (f"a: {'[' * 1000}{']' * 1000}\n{WRITTEN}", ", line 1, .* nested deeper than 30"),
+    "a list in each line": (
+        "a:\n" + "".join(f"{' ' * n}-\n" for n in range(1, 1000)),
+        ", line .* nested deeper than 30",
+    ),
+    "an alias of what it stands in": (f"a: &a [*a]\n{WRITTEN}", ", line 1, .* an alias stands in what it stands for"),
+    "an alias of nothing": (f"a: *b\n{WRITTEN}", ", line 1, column 4: .* found undefined alias"),
+    "aliases of aliases": (BOMB + WRITTEN, ", line .*: there are more than 100000 values, with aliases replaced"),
+    "a number of 5,000 digits": (f"a: {'9' * 5000}\n{WRITTEN}", " is not valid YAML: Exceeds the limit"),
+    "a large file": (f"# {'x' * (1 << 20)}\n{WRITTEN}", r" has 10\d+ bytes, expected at most 1048576"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_yaml_that_people_write_is_refused_in_one_short_sentence_with_its_line(
+    what: str, tmp_path: Path
+) -> None:
+    text, said = BROKEN[what]
+    message = problem(tmp_path, text)
+    assert re.match(rf"{re.escape(str(tmp_path))}/params\.yaml{said}", message), message
+    assert len(message) < 500 and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "said"),
+    [
+        ("ingest__max_reject_fraction", float("nan"), "ingest.max_reject_fraction: got nan"),
+        ("ingest__silence__gain_db", [float("-inf"), 0.0], "ingest.silence.gain_db.0: got -inf"),
+        ("train__fit__learning_rate", float("inf"), "train.fit.learning_rate: got inf"),
+        ("evaluate__unheard_of", float("inf"), "evaluate.unheard_of: got inf"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused_wherever_it_stands(
+    key: str, given: Any, said: str, tmp_path: Path
+) -> None:
+    assert f"{said}, expected texts, finite numbers" in problem(
+        tmp_path, parameters(**{key: given}), key.split("__")[0]
+    )
+
+
+def test_a_message_shows_the_beginning_of_a_long_value_and_the_first_of_many_mistakes(tmp_path: Path) -> None:
+    content = parameters(ingest__second="x" * 5_000)
+    content["ingest"] |= {f"{'k' * 400}{n}": 1 for n in range(50)}
+    message = problem(tmp_path, content)
+    assert "and 46 more" in message and len(message) < 2_000
+
+
+def test_anchors_and_merges_of_a_usual_size_are_read(tmp_path: Path) -> None:
+    text = WRITTEN.replace("  seed:", "  seed: &seed 7 #", 1) + "\nother: {a: *seed, b: *seed}\n"
+    (tmp_path / "params.yaml").write_text(text)
+    assert params.read_yaml(tmp_path / "params.yaml")["other"] == {"a": 7, "b": 7}

@@ -60,10 +60,11 @@ def test_each_stretch_is_used_from_its_border_to_the_next() -> None:
     assert found == expected
 
 
-@given(st.integers(10, 3_000), st.integers(0, 80_000))
-def test_clips_are_whole_pieces_one_every_hop(hop_ms: int, samples: int) -> None:
+@given(st.integers(10, 3_000), st.integers(0, 80_000), st.sampled_from([999, 16_000, 70_000]))
+def test_clips_are_whole_pieces_one_every_hop(hop_ms: int, samples: int, size: int) -> None:
     recording = np.resize(noise("hum"), samples)
-    clips = list(cut("hum", recording, Silence(hop_ms=hop_ms, gain_db=(0.0, 0.0)), seed=0))
+    blocks = [recording[start : start + size] for start in range(0, samples, size)]
+    clips = list(cut("hum", blocks, samples, Silence(hop_ms=hop_ms, gain_db=(0.0, 0.0)), seed=0))
     assert len(clips) == max(0, 1 + (samples - CLIP_SAMPLES) // (hop_ms * 16)) if samples >= CLIP_SAMPLES else not clips
     for number, clip in enumerate(clips):
         assert (clip.start, clip.recording, clip.recording_samples) == (number * hop_ms * 16, "hum", samples)
@@ -72,7 +73,7 @@ def test_clips_are_whole_pieces_one_every_hop(hop_ms: int, samples: int) -> None
 
 
 def test_each_clip_is_scaled_by_the_gain_that_it_names() -> None:
-    clips = list(cut("hum", noise("hum"), Silence(hop_ms=100, gain_db=(-30.0, -10.0)), seed=5))
+    clips = list(cut("hum", [noise("hum")], noise("hum").size, Silence(hop_ms=100, gain_db=(-30.0, -10.0)), seed=5))
     for clip in clips:
         piece = noise("hum")[clip.start : clip.start + CLIP_SAMPLES]
         assert np.array_equal(clip.samples, np.rint(piece * 10 ** (clip.gain_db / 20)))

@@ -227,8 +227,11 @@ def test_a_missing_or_damaged_table_beside_the_shards_is_one_clear_sentence(fini
     store = open_store(copy(store_folder(finished / "features" / "mfcc"), tmp_path))
     for content in ('{"train": {}}', "[]", "{"):
         (Path(store.path) / STATISTICS_FILE).write_text(content)
-        with pytest.raises(DataError, match=r"statistics\.json is missing or damaged"):
+        with pytest.raises(DataError, match=r"statistics\.json is not the file that the manifest names"):
             store.statistics()
+    (Path(store.path) / STATISTICS_FILE).unlink()
+    with pytest.raises(DataError, match=r"statistics\.json is missing or damaged"):
+        store.statistics()
     catalog = Path(store.path) / CATALOG_FILE
     catalog.write_bytes(catalog.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"catalog\.parquet is not the Parquet file expected or damaged"):

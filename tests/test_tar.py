@@ -231,7 +231,7 @@ def test_what_follows_a_member_of_an_unknown_kind_is_passed_over() -> None:
 def test_a_header_that_is_larger_than_any_is_refused_before_it_is_read() -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
-    with pytest.raises(DataError, match=r"a\.tar is damaged .* asks for 1\d+ bytes"):
+    with pytest.raises(DataError, match=r"a\.tar is damaged .*headers of 1\d+ bytes, expected at most 1048576"):
         read(info.tobuf(tarfile.GNU_FORMAT) + bytes(2 * BLOCK))
 
 
@@ -261,3 +261,80 @@ def test_a_part_that_ends_within_a_member_is_refused() -> None:
     for start, stop in ((0, 2 * BLOCK), (BLOCK, None), (0, 100 * BLOCK)):
         with pytest.raises(DataError, match=r"a\.tar (has changed|is damaged|is cut short)"):
             read(content, start, stop)
+
+
+def member(name: bytes, content: bytes, kind: bytes = tarfile.REGTYPE, form: int = tarfile.GNU_FORMAT) -> bytes:
+    """A member by hand, whatever its kind: header and content."""
+    info = tarfile.TarInfo(name.decode())
+    info.type, info.size = kind, len(content)
+    return info.tobuf(form) + content + bytes(-len(content) % BLOCK)
+
+
+def pax(records: dict[str, str], kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """Headers of PAX for the next member, or for all later ones."""
+    content = b""
+    for key, value in records.items():
+        text = f" {key}={value}\n".encode()
+        length = next(n for n in range(len(text), len(text) + 20) if len(str(n)) + len(text) == n)
+        content += str(length).encode() + text
+    return member(b"headers", content, kind)
+
+
+FILE = member(b"yes/a", b"x" * 600)
+END = bytes(2 * BLOCK)
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "yes/a"}
+
+HOSTILE = {
+    "2,000 long names": (member(b"././@LongLink", b"n\0", b"L") * 2_000 + FILE, "hundreds of headers"),
+    "2,000 headers for all members": (pax({"comment": "x"}, tarfile.XGLTYPE) * 2_000 + FILE, "hundreds of headers"),
+    "a record's length of 5,000 digits": (
+        member(b"headers", b"9" * 5_000 + b" a=b\n", tarfile.XHDTYPE) + FILE, "damaged or cut short"
+    ),
+    "a size of 5,000 digits": (pax({"size": "9" * 5_000}) + FILE, "gives the size '999"),
+    "a size that is no number": (pax({"size": "-1"}) + FILE, "gives the size '-1'"),
+    "a map of a sparse file that is none": (pax({"GNU.sparse.map": "a,b"}) + FILE, "damaged or cut short"),
+    "a sparse file without numbers": (pax({**SPARSE, "GNU.sparse.realsize": "many"}) + FILE, "damaged or cut short"),
+    "2 MB of headers": (pax({"comment": "x" * (2 << 20)}) + FILE, "headers of 2098.* bytes, expected at most 1048576"),
+    "a name of 2 MB": (member(b"././@LongLink", b"n" * (2 << 20), b"L") + FILE, "expected at most 1048576"),
+    "100 kB said of all members": (
+        pax({"comment": "x" * 100_000}, tarfile.XGLTYPE) + FILE, "speak of all members, expected at most 65536"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_headers_beyond_all_measure_are_refused_in_one_short_sentence(what: str) -> None:
+    content, said = HOSTILE[what]
+    with pytest.raises(DataError, match=said) as caught:
+        read(content + END)
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def sparse(size: int, pieces: str, stored: bytes) -> bytes:
+    """A sparse file as version 1.0 of GNU's headers has it: its map stands before what is stored."""
+    return pax({**SPARSE, "GNU.sparse.realsize": str(size)}) + member(
+        b"yes/a", pieces.encode() + bytes(-len(pieces) % BLOCK) + stored
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "pieces"),
+    [
+        (200_000_000, "1\n200000000\n0\n"),
+        (4_000, "2\n2000\n8\n0\n8\n"),
+        (4_000, "1\n0\n-5\n"),
+        (4_000, "200\n" + "".join(f"{2 * n}\n1\n" for n in range(200))),
+    ],
+)
+def test_a_sparse_file_that_is_mostly_zeros_or_has_a_map_like_no_other_is_named_and_not_unpacked(
+    size: int, pieces: str
+) -> None:
+    found = read(sparse(size, pieces, b"x" * 400) + FILE + END)
+    assert [(each.name, each.data) for each in found] == [("yes/a", None), ("yes/a", b"x" * 600)]
+    assert "without its zeros" in found[0].fault
+
+
+def test_a_small_sparse_file_of_the_newer_form_has_its_holes() -> None:
+    content = sparse(1_000, "1\n500\n4\n", b"data") + FILE + END
+    assert read(content)[0].data == bytes(500) + b"data" + bytes(496)
+    assert read(content) == listed(content)

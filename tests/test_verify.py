@@ -26,7 +26,7 @@ from registry.verify.checks import CHECKS, verify
 from registry.verify.findings import Location, Problem, Report
 from stores.framing import RecordWriter, read_records
 from stores.lineage import SplitRule
-from stores.manifest import CATALOG_FILE, DATASET_INFO_FILE, MANIFEST_FILE, STATISTICS_FILE
+from stores.manifest import CATALOG_FILE, DATASET_INFO_FILE, MANIFEST_FILE, STATISTICS_FILE, SUMS_FILE
 from stores.schema import Field, RecordSpec
 
 
@@ -203,10 +203,12 @@ def test_two_exchanged_shards_are_found_where_the_manifest_is_forged_to_match(st
 
 def test_an_edited_count_in_the_manifest_is_named(store: Path) -> None:
     edit_json(store / MANIFEST_FILE, lambda found: found["shards"][1].update(records=99))
-    (problem,) = problems(report_of(store)).pop("counts")
+    found = problems(report_of(store))
+    (problem,) = found["counts"]
     assert problem.place == Location(MANIFEST_FILE, key="shards[1].records")
     assert problem.message.startswith("99, but mfcc-train.tfrecord-00001-of-00003 has ")
-    assert problems(report_of(store)).keys() == {"counts"}
+    assert found.keys() == {"counts", "hashes"}
+    assert [each.place for each in found["hashes"]] == [Location(MANIFEST_FILE), Location(SUMS_FILE)]
 
 
 def test_an_edited_count_in_dataset_info_is_named(store: Path) -> None:

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from base import files
 from base.errors import DataError
-from features.audio import AudioError, Samples, decode_wav
+from features.audio import Samples
+from features.audio_file import AudioError, AudioFile
 from features.splits import SILENCE_GAP_SAMPLES, hash64, stretch_of
 from features.views import CLIP_SAMPLES, FULL_SCALE
 from pipelines.engine.work import Work
@@ -125,15 +126,27 @@ def read_impulse_response(path: str) -> Doubles:
         DataError: the file is no audio, or silent.
     """
     try:
-        with files.open_for_reading(path) as file:
-            samples = decode_wav(file.read()).samples.astype(np.float64) / FULL_SCALE
+        file = AudioFile(files.read_bytes(path))
     except AudioError as error:
         raise DataError(f"{path} is no usable impulse response ({error}): remove or replace it") from error
-    peak = int(np.argmax(np.abs(samples)))
-    if not samples[peak]:
+    peak = _highest_peak(file)
+    samples = file.stretch(peak, peak + CLIP_SAMPLES).astype(np.float64) / FULL_SCALE
+    if not samples[0]:
         raise DataError(f"{path} is silent, expected an impulse response: remove or replace it")
-    response: Doubles = samples[peak : peak + CLIP_SAMPLES] / samples[peak]
+    response: Doubles = samples / samples[0]
     return response
+
+
+def _highest_peak(file: AudioFile) -> int:
+    """The first of the samples of the greatest magnitude."""
+    best, highest, begin = 0, 0, 0
+    for block in file.blocks():
+        magnitudes = np.abs(block.astype(np.int32))
+        place = int(np.argmax(magnitudes))
+        if magnitudes[place] > highest:
+            best, highest = begin + place, int(magnitudes[place])
+        begin += block.size
+    return best
 
 
 def read_materials(work: Work, noise: bool, impulse_responses: str | None) -> Materials:

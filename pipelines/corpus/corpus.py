@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import click
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from base import command, files, params
@@ -17,11 +17,11 @@ from base.errors import DataError
 from base.types import STRICT, Name
 from features.splits import hash64
 from pipelines import layouts
-from pipelines.archives import CORPUS_FILE, FORMATS, read_corpus, write_corpus
+from pipelines.archives import CORPUS_FILE, FORMATS, described, write_corpus
 from pipelines.corpus import download, foreign, local, synthesis
 from pipelines.corpus.foreign import Foreign
 from pipelines.corpus.synthesis import Synthesis
-from stores.lineage import Archive, ArchiveRole
+from stores.lineage import Archive, ArchiveRole, SpeakerPattern
 
 SYNTHETIC: Final = "synthetic"
 FOREIGN: Final = "foreign_words"
@@ -75,18 +75,7 @@ class Source:
     role: ArchiveRole | None = None
     layout: Name = layouts.AUTO
     corpus: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
-    speaker: str | None = None
-
-    @field_validator("speaker")
-    @classmethod
-    def _speaker_is_found(cls, value: str | None) -> str | None:
-        try:
-            groups = {"speaker": 0} if value is None else re.compile(value).groupindex
-        except re.error as error:
-            raise ValueError(f"{value!r} is no regular expression ({error})") from error
-        if "speaker" not in groups:
-            raise ValueError(f"{value!r} has no group (?P<speaker>...)")
-        return value
+    speaker: SpeakerPattern | None = None
 
 
 @checked_dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -234,7 +223,7 @@ def _with_parts(names: Iterable[str]) -> set[str]:
 
 def _listed(folder: Path) -> list[str]:
     try:
-        return [archive.file for archive in read_corpus(str(folder))]
+        return [archive.file for archive in described(str(folder))]
     except DataError:
         return []
 

@@ -105,6 +105,9 @@ class MakeStore:
         check_rejects(sealed, self.max_reject_fraction, files.join(work.staged, REJECTS_FILE))
         shards = tuple(each.shard for each in sealed)
         commit(work.staged, self.manifest.with_shards(shards), (CATALOG_FILE, REJECTS_FILE))
+        if absent := sum(each.absent for each in sealed):
+            example = min(each.absent_example for each in sealed if each.absent_example)
+            command.say(f"warning: no archive has {absent} of the clips that lists name, such as {example}")
 
 
 def check_rejects(sealed: list[Sealed], max_fraction: float, table: str) -> None:

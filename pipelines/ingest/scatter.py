@@ -11,7 +11,9 @@ from typing import Any, BinaryIO, Final, TypeAlias
 
 from base import files
 from base.errors import DataError
-from features.audio import AudioError, decode
+from features import clip_id
+from features.audio_file import AudioError, AudioFile
+from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, is_line
 from features.views import CLIP_SAMPLES
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
@@ -21,6 +23,7 @@ from pipelines.ingest.parts import Part, read
 from pipelines.ingest.silence import cut
 from pipelines.ingest.tar import Member
 from pipelines.layouts import Background, ClipList, Layout, Listed, Other, Utterance, normalized
+from stores.lineage import ArchiveRole
 from stores.writing import shard_index
 
 Entry: TypeAlias = tuple[dict[str, Any], bytes]
@@ -35,6 +38,8 @@ _LEFT_OUT: Final = {
     "not_valid": "the corpus itself has it as not valid",
     "other_channel": "another microphone of a scene of which one is taken",
     "unexpected_name": "expected {expected}",
+    "unprintable_name": "its name has an end of a line, another control character, or blanks around a word",
+    "ready_clip": "silence and unknown words stand ready in a test archive alone: give this one role: test, or drop it",
 }
 """Reasons of layouts, and what they mean."""
 
@@ -95,7 +100,7 @@ class Scatter(Step[Part, Scattered]):
             stack.enter_context(closing(members))
             spills = _open_spills(stack, work, item.index, config.shards)
             for member in members:
-                for header, data in _entries(member, layout, config):
+                for header, data in _entries(member, layout, item.archive.role, config):
                     header["order"] = order = order + 1
                     for each in spills if header["kind"] == LISTED_RECORDING else [_spill_of(header, spills)]:
                         spill.append(each, header, data)
@@ -136,13 +141,19 @@ def _spill_of(header: dict[str, Any], spills: list[BinaryIO]) -> BinaryIO:
     return spills[shard_index(header["id"], len(spills))]
 
 
-def _entries(member: Member, layout: Layout, config: Ingest) -> Iterator[Entry]:
+def _entries(member: Member, layout: Layout, archive_role: ArchiveRole, config: Ingest) -> Iterator[Entry]:
     """The intermediate entries of one file of the archive.
 
     Raises:
         DataError: it is a list that can't be read.
     """
-    match layout.role(member.name):
+    role = layout.role(member.name)
+    if not all(is_line(name) for name in vars(role).values() if name):
+        yield _reject(member, "unprintable_name", _LEFT_OUT["unprintable_name"])
+        return
+    match role:
+        case Utterance(id=name) if archive_role != "test" and clip_id.parse(name).ready:
+            yield _reject(member, "ready_clip", _LEFT_OUT["ready_clip"])
         case Other("document"):
             pass
         case Other(reason):
@@ -169,21 +180,27 @@ def _list_entries(member: Member, layout: Layout) -> Iterator[Entry]:
         raise DataError(f"{member.name} lists clips and can't be read: {member.fault or 'it is no regular file'}")
     try:
         for each in layout.listed(member.name, member.data.decode("utf-8-sig", "replace")):
-            kind = LISTED if isinstance(each, Listed) else LISTED_RECORDING
-            yield {"kind": kind, **{key: value for key, value in vars(each).items() if value is not None}}, b""
+            says = {key: value for key, value in vars(each).items() if value is not None}
+            for key, value in says.items():
+                if (value and not is_line(value)) or (key == "word" and value in (SILENCE_CLASS, UNKNOWN_CLASS)):
+                    raise ValueError(f"the {key} {value[:60]!r} can't be one")
+            if isinstance(each, Listed):
+                yield {"kind": LISTED, **says, "list": normalized(member.name)}, b""
+            else:
+                yield {"kind": LISTED_RECORDING, **says}, b""
     except (ValueError, csv.Error) as error:
         raise DataError(f"{member.name} is not the list that the layout expects ({error}): correct it") from error
 
 
 def _silence_entries(recording: str, member: Member, data: bytes, config: Ingest) -> Iterator[Entry]:
     try:
-        decoded = decode(data)
+        file = AudioFile(data)
     except AudioError as error:
         yield _reject(member, error.reason, str(error))
         return
-    if decoded.samples.size < CLIP_SAMPLES:
-        yield _reject(member, "too_short", f"{decoded.samples.size} samples, a silence clip has {CLIP_SAMPLES}")
+    if file.size < CLIP_SAMPLES:
+        yield _reject(member, "too_short", f"{file.size} samples, a silence clip has {CLIP_SAMPLES}")
     yield {"kind": "recording", "id": recording, "path": normalized(member.name)}, b""
-    for clip in cut(recording, decoded.samples, config.silence, config.seed):
+    for clip in cut(recording, file.blocks(), file.size, config.silence, config.seed):
         header = {name: value for name, value in vars(clip).items() if name != "samples"}
-        yield {"kind": "silence", "rate": decoded.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()
+        yield {"kind": "silence", "rate": file.source_rate_hz, **header}, clip.samples.astype("<i2").tobytes()

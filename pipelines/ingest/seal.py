@@ -12,10 +12,12 @@ import numpy as np
 
 from base import files
 from features import clip_id
-from features.audio import AudioError, Samples, Second, decode, first_sample, pad_or_trim
+from features.audio import Samples, Second, first_sample, pad_or_trim
+from features.audio_file import AudioError, AudioFile
 from features.labels import SILENCE_CLASS
 from features.quality import measure
 from features.splits import SplitName
+from features.views import CLIP_SAMPLES
 from pipelines import layouts
 from pipelines.engine.work import Step, Work
 from pipelines.ingest import spill
@@ -44,6 +46,8 @@ class Sealed:
         used: files that became clips; silence that was cut here is none.
         rejected: files that can't be used.
         reject_example: one of them with its reason, or "".
+        absent: clips that a list names and no archive has.
+        absent_example: one of them with its list, or "".
     """
 
     index: int
@@ -51,6 +55,8 @@ class Sealed:
     used: int
     rejected: int
     reject_example: str
+    absent: int = 0
+    absent_example: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,22 @@ class Lists:
 
     Attributes:
         clips: id → header of the entry.
+        disputed: id → what two lists say otherwise.
         recordings: name → the reason to leave it out, or None.
     """
 
     clips: dict[str, dict[str, Any]] = field(default_factory=dict)
+    disputed: dict[str, str] = field(default_factory=dict)
     recordings: dict[str, str | None] = field(default_factory=dict)
+
+    def add(self, listed: dict[str, Any]) -> None:
+        """Add what a list says of a clip; what a later one says of the same clip counts."""
+        before = self.clips.setdefault(listed["id"], listed)
+        for key in ("split", "word"):
+            one, other = before.get(key), listed.get(key)
+            if None not in (one, other) and one != other:
+                self.disputed[listed["id"]] = f"{before['list']} has {key} {one}, {listed['list']} has {other}"
+        self.clips[listed["id"]] = listed
 
 
 class Source(NamedTuple):
@@ -173,6 +190,7 @@ class Seal(Step[tuple[int, Any], Sealed]):
         with ExitStack() as stack:
             spills = Spills(stack, index, parts, self._archives, work)
             rejects += spills.rejects
+            absent = spills.absent, spills.absent_example
             writer = stack.enter_context(open_shard(work.staged, CLIPS_STORE, CLIPS_SPLIT, index, self._config.shards))
             for source, facts, clip in usable_clips(spills, rejects, read_same_audio(work, index), self._config.second):
                 writer.write(_encode(source, facts, clip))
@@ -182,7 +200,7 @@ class Seal(Step[tuple[int, Any], Sealed]):
         bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
         example = f"{bad[0]['path']}: {bad[0]['reason']} ({bad[0]['detail']})" if bad else ""
         used = sum(row["recording"] is None for row in rows)
-        return Sealed(index, writer.shard(), used, len(bad), example)
+        return Sealed(index, writer.shard(), used, len(bad), example, *absent)
 
     def clean(self, item: tuple[int, Any], work: Work) -> None:
         """Delete the spills of a finished shard, so that audio is on disk only once."""
@@ -208,6 +226,8 @@ class Spills:
         sources: the clips in their final order.
         lists: what the lists say, by archive or corpus.
         rejects: what can't be used before anything is decoded.
+        absent: clips that a list names and no archive has.
+        absent_example: one of them with its list, or "".
     """
 
     def __init__(
@@ -224,7 +244,7 @@ class Spills:
             for header, offset in spill.index(file):
                 match header["kind"]:
                     case "listed":
-                        self.lists[archive.corpus].clips[header["id"]] = header
+                        self.lists[archive.corpus].add(header)
                     case "listed recording":
                         self.lists[archive.corpus].recordings[header["recording"]] = header.get("reject")
                     case "reject":
@@ -234,6 +254,13 @@ class Spills:
                     case _:
                         found.append(Source(header, archive, part.index, file, offset))
         self._leave_out(recordings)
+        known = {(each.archive.corpus, each.id) for each in found}
+        self.absent, self.absent_example = 0, ""
+        for corpus, lists in self.lists.items():
+            for name, listed in lists.clips.items():
+                if (corpus, name) not in known and not listed.get("reject"):
+                    self.absent += 1
+                    self.absent_example = self.absent_example or f"{name} of {listed['list']}"
         self.sources = [each for each in sorted(found, key=lambda each: each.order) if self._is_wanted(each)]
 
     def _leave_out(self, recordings: list[Source]) -> None:
@@ -267,12 +294,18 @@ class Spills:
         if clip_id.parse(source.id).ready:
             return Facts(word, speaker, "test")
         listed = self._listed(source)
+        if disputed := self._disputed(source):
+            raise _Rejected("listed_twice", f"{disputed}: correct the lists")
         if reason := listed.get("reject"):
             raise _Rejected(reason, "a list of the corpus says so")
         word = listed.get("word", word)
         if not word:
             raise _Rejected("no_word", "neither its path nor a list says the word")
         return Facts(word, listed.get("speaker", speaker), listed.get("split"))
+
+    def _disputed(self, source: Source) -> str | None:
+        lists = self.lists.get(source.archive.corpus)
+        return lists.disputed.get(source.id) if lists else None
 
     def _listed(self, source: Source) -> Mapping[str, Any]:
         """What is said of a clip elsewhere than in its path.
@@ -323,17 +356,17 @@ def _decode(source: Source, second: Second) -> Clip:
     header, data = source.header, spill.read_data(source.file, source.offset)
     if header["kind"] == "silence":
         samples = np.frombuffer(data, "<i2")
-        return _clip(samples, 0, header["start"], header["recording_samples"], header["rate"])
+        return _clip(samples, header["start"], header["recording_samples"], header["rate"])
     try:
-        recording = decode(data)
+        file = AudioFile(data)
     except AudioError as error:
         raise _Rejected(error.reason, str(error)) from error
-    start = first_sample(recording.samples, second)
-    return _clip(recording.samples, start, start, recording.samples.size, recording.source_rate_hz)
+    start = first_sample(file.blocks(), file.size, second)
+    return _clip(file.stretch(start, start + CLIP_SAMPLES), start, file.size, file.source_rate_hz)
 
 
-def _clip(samples: Samples, first: int, start: int, recording_samples: int, rate_hz: int) -> Clip:
-    padded, length = pad_or_trim(samples, first)
+def _clip(samples: Samples, start: int, recording_samples: int, rate_hz: int) -> Clip:
+    padded, length = pad_or_trim(samples)
     sha256 = hashlib.sha256(np.ascontiguousarray(padded, "<i2").data).hexdigest()
     return Clip(padded, length, start, recording_samples, rate_hz, sha256)
 

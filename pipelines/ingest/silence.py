@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from features import clip_id
 from features.audio import Samples, apply_gain
@@ -24,12 +26,15 @@ class SilenceClip:
     gain_db: float
 
 
-def cut(recording: str, samples: Samples, config: Silence, seed: int) -> Iterator[SilenceClip]:
+def cut(
+    recording: str, blocks: Iterable[Samples], recording_samples: int, config: Silence, seed: int
+) -> Iterator[SilenceClip]:
     """The silence clips of a recording, one every hop, each wholly inside the recording.
 
     Args:
         recording: name of the recording.
-        samples: int16, (any,), at 16 kHz.
+        blocks: the recording in pieces, int16, (any,) each, at 16 kHz; one of them is in memory at a time.
+        recording_samples: length of the recording.
         config: hop, and the range of the gain in dB.
         seed: decides the gains, together with the clips' names.
 
@@ -37,11 +42,22 @@ def cut(recording: str, samples: Samples, config: Silence, seed: int) -> Iterato
         Clips of 16,000 samples, in order of start; none where the recording is shorter than one second.
     """
     hop_samples = config.hop_ms * SAMPLE_RATE_HZ // 1000
-    for start in range(0, samples.size - CLIP_SAMPLES + 1, hop_samples):
+    for start, samples in _windows(blocks, hop_samples):
         name = clip_id.cut_silence(recording, start)
         gain_db = gain(name, config.gain_db, seed)
-        audio = apply_gain(samples[start : start + CLIP_SAMPLES], gain_db)
-        yield SilenceClip(name, audio, recording, start, samples.size, gain_db)
+        yield SilenceClip(name, apply_gain(samples, gain_db), recording, start, recording_samples, gain_db)
+
+
+def _windows(blocks: Iterable[Samples], hop_samples: int) -> Iterator[tuple[int, Samples]]:
+    """The seconds that begin every hop, each with its first sample."""
+    start, begin, waiting = 0, 0, np.empty(0, np.int16)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block]) if waiting.size else block
+        while start + CLIP_SAMPLES <= begin + waiting.size:
+            yield start, waiting[start - begin : start - begin + CLIP_SAMPLES]
+            start += hop_samples
+        passed = min(start - begin, waiting.size)
+        begin, waiting = begin + passed, waiting[passed:]
 
 
 def gain(name: str, range_db: tuple[float, float], seed: int) -> float:

@@ -37,7 +37,8 @@ def append(file: BinaryIO, header: dict[str, Any], data: bytes = b"") -> None:
     """Add an entry at the end of a file."""
     text = _COMPACT.encode(header).encode()
     crc = google_crc32c.extend(google_crc32c.value(text), data)
-    file.write(b"".join((_PREFIX.pack(crc, len(text), len(data)), text, data)))
+    file.write(_PREFIX.pack(crc, len(text), len(data)) + text)
+    file.write(data)
 
 
 def index(file: BinaryIO) -> Iterator[Entry]:
@@ -64,7 +65,7 @@ def read_data(file: BinaryIO, offset: int) -> bytes:
         DataError: the entry does not match its checksum.
     """
     crc, header_bytes, data_bytes = _PREFIX.unpack(_read(file, offset, _PREFIX.size))
-    content = file.read(header_bytes + data_bytes)
-    if google_crc32c.value(content) != crc:
+    header, data = file.read(header_bytes), file.read(data_bytes)
+    if google_crc32c.extend(google_crc32c.value(header), data) != crc:
         raise DataError(f"an intermediate file is damaged at byte {offset}: run the stage again")
-    return content[header_bytes:]
+    return data

@@ -6,13 +6,17 @@ import io
 import struct
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from base.errors import DataError
 
 LARGEST_MEMBER_BYTES: Final = 1 << 28
+LARGEST_HEADERS_BYTES: Final = 1 << 20
+"""Of all headers before a member, such as long names and those of PAX; those of real archives have some hundred."""
+LARGEST_GLOBAL_HEADERS_BYTES: Final = 1 << 16
+"""Of all headers that speak of all later members, since each of those is given what they say."""
 
 _BLOCK_BYTES: Final = 512
 _CHUNK_BYTES: Final = 1 << 20
@@ -22,6 +26,13 @@ _HEADER: Final = struct.Struct("100s 8s 8s 8s 12s 12s 8s c 172x 8s 8s 155s 12x")
 _PLAIN_KINDS: Final = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
 _BLANK_CHECKSUM: Final = sum(b" " * 8)
 """What the field of the checksum adds to the checksum."""
+_MOST_PIECES: Final = 100
+_ZEROS_BYTES: Final = 1 << 20
+_MOST_ZEROS: Final = 100
+"""A sparse file may have a mebibyte, and this many times the bytes that are stored of it, in so many pieces."""
+_LONGEST_REASON: Final = 200
+_LONGEST_SIZE: Final = 20
+"""Digits."""
 _BASE_256: Final = 0o200
 """First byte of a number that is not in octal digits."""
 
@@ -77,11 +88,11 @@ def read_tar(stream: BinaryIO, name: str, start: int = 0, stop: int | None = Non
             if not plain.is_folder:
                 yield Member(plain.name, data, start)
         else:
-            info, content, length = _explained(stream, header, global_headers, name)
+            member, length = _explained(stream, header, global_headers, name)
             padding = 0
             offset += length
-            if not info.isdir():
-                yield Member(info.name, content, start)
+            if member:
+                yield replace(member, start=start)
         header = _next_header(stream, padding, name)
     if stop is None:
         _check_end(stream, name)
@@ -153,18 +164,24 @@ def _text(value: bytes) -> str:
 
 
 class _Group(io.BytesIO):
-    """The bytes of a stream from a header on, kept as they are asked for, since `tarfile` goes back to them."""
+    """The bytes of a stream from a header on, kept as they are asked for, since `tarfile` goes back to them.
+
+    Attributes:
+        bytes: those read so far.
+        most_bytes: those that may be read.
+    """
 
     def __init__(self, header: bytes, stream: BinaryIO) -> None:
         super().__init__(header)
         self._stream = stream
         self.bytes = len(header)
+        self.most_bytes = LARGEST_HEADERS_BYTES
 
     def read(self, size: int | None = -1) -> bytes:
         position = self.tell()
         missing = position + (size or 0) - self.bytes
-        if missing > LARGEST_MEMBER_BYTES:
-            raise tarfile.ReadError(f"a header asks for {missing} bytes")
+        if self.bytes + missing > self.most_bytes:
+            raise tarfile.ReadError(f"headers of {self.bytes + missing} bytes, expected at most {self.most_bytes}")
         if missing > 0:
             self.seek(self.bytes)
             self.bytes += self.write(self._stream.read(missing))
@@ -172,16 +189,17 @@ class _Group(io.BytesIO):
         return super().read(size)
 
 
-def _explained(
-    stream: BinaryIO, header: bytes, global_headers: dict[str, str], name: str
-) -> tuple[tarfile.TarInfo, bytes | None, int]:
-    """What `tarfile` makes of a header and all that belongs to it: the member, its content, and the bytes of both.
+def _explained(stream: BinaryIO, header: bytes, global_headers: dict[str, str], name: str) -> tuple[Member | None, int]:
+    """What `tarfile` makes of a header and all that belongs to it.
 
     Args:
         stream: the bytes after the header; it is read to the end of the member.
         header: the first header, of 512 bytes.
         global_headers: what earlier headers say of all later members; such a header adds to it.
         name: what to call the archive in errors.
+
+    Returns:
+        The member, None where it is a folder, and the bytes of headers and content.
     """
     group = _Group(header, stream)
     try:
@@ -189,18 +207,59 @@ def _explained(
         info = archive.next()
         if info is None:
             raise tarfile.ReadError("empty header")
+        _check_headers(info, global_headers)
         if info.isreg():
             check_size(info.name, info.size, name)
-        file = archive.extractfile(info) if info.isreg() else None
-        content = file.read() if file else None
-        if archive.offset < group.bytes or (content is not None and len(content) != info.size):
+        group.most_bytes += LARGEST_MEMBER_BYTES
+        member = None if info.isdir() else _member(archive, info)
+        if archive.offset < group.bytes or (member and member.data is not None and len(member.data) != info.size):
             raise tarfile.ReadError(f"the header of {info.name} contradicts itself about its size")
     except DataError:
         raise
-    except (tarfile.TarError, ValueError, RecursionError) as error:
-        raise DataError(f"{name} is damaged or cut short ({error}); get it again") from error
+    except RecursionError as error:
+        raise DataError(f"{name} is damaged: it has hundreds of headers before one member; get it again") from error
+    except (tarfile.TarError, ValueError) as error:
+        raise DataError(f"{name} is damaged or cut short ({_brief(error)}); get it again") from error
     _skip(stream, archive.offset - group.bytes, name)
-    return info, content, archive.offset
+    return member, archive.offset
+
+
+def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    """A file with its content; one that is stored without its zeros has none where it would be mostly zeros."""
+    if info.issparse() and not _is_small(info):
+        return Member(info.name, None, fault="it is stored without its zeros: pack it without the option --sparse")
+    file = archive.extractfile(info) if info.isreg() else None
+    return Member(info.name, file.read() if file else None)
+
+
+def _is_small(info: tarfile.TarInfo) -> bool:
+    """Whether a sparse file takes little time and memory: few bytes of an archive can stand for any number of zeros."""
+    listed = cast("list[tuple[int, int]]", info.sparse or [])
+    pieces = [(offset, size) for offset, size in listed if size]
+    ends = [0, *(offset + size for offset, size in pieces)]
+    in_order = all(end <= offset and size > 0 for end, (offset, size) in zip(ends, pieces, strict=False))
+    stored = sum(size for _, size in pieces)
+    return in_order and len(pieces) <= _MOST_PIECES and info.size <= _ZEROS_BYTES + _MOST_ZEROS * stored
+
+
+def _check_headers(info: tarfile.TarInfo, global_headers: dict[str, str]) -> None:
+    """Make sure of what `tarfile` does not look at: a size that is no number counts as zero for it.
+
+    Raises:
+        ReadError: it is not so.
+    """
+    size = info.pax_headers.get("size", "0")
+    if not (size.isascii() and size.isdigit() and len(size) <= _LONGEST_SIZE):
+        raise tarfile.ReadError(f"a header gives the size {size[:40]!r}")
+    of_all = sum(len(key) + len(value) for key, value in global_headers.items())
+    if of_all > LARGEST_GLOBAL_HEADERS_BYTES:
+        raise tarfile.ReadError(
+            f"headers of {of_all} characters speak of all members, expected at most {LARGEST_GLOBAL_HEADERS_BYTES}"
+        )
+
+
+def _brief(error: Exception) -> str:
+    return str(error)[:_LONGEST_REASON]
 
 
 def _skip(stream: BinaryIO, size: int, name: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ from pipelines.ingest.tar import Member, check_size
 
 _CHUNK_BYTES: Final = 1 << 20
 _REPORT_BYTES: Final = 8 << 20
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Python unpacks those of other methods in one go, a hundred bytes to a hundred megabytes."""
 _ENCRYPTED: Final = 1
 """Bit of the flags of a file."""
 
@@ -44,14 +46,14 @@ def read_zip(
         raise DataError(f"{name} has SHA-256 {found}, expected {sha256}; get it again")
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error) as error:
         raise DataError(f"{name} is no zip archive, or damaged or cut short ({error}); get it again") from error
     with archive:
         entries = archive.infolist()
         _check_apart(entries, archive.start_dir, name)
         read = 0
         for entry in entries:
-            if not entry.is_dir():
+            if not entry.filename.endswith("/"):
                 check_size(entry.filename, entry.file_size, name)
                 yield _member(archive, entry)
             if (read + entry.compress_size) // _REPORT_BYTES > read // _REPORT_BYTES:
@@ -85,9 +87,12 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
         return Member(entry.filename, None)
     if entry.flag_bits & _ENCRYPTED:
         return Member(entry.filename, None, fault="it is encrypted")
+    if entry.compress_type not in _METHODS:
+        return Member(entry.filename, None, fault="it is packed by another method than deflate: pack it again")
     try:
-        data = archive.read(entry)
-    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        with archive.open(entry) as file:
+            data = b"".join(iter(lambda: file.read(_CHUNK_BYTES), b""))
+    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, OSError, zlib.error, struct.error) as error:
         return Member(entry.filename, None, fault=f"it can't be unpacked ({error})")
     if len(data) != entry.file_size:
         return Member(entry.filename, None, fault=f"it has {len(data)} of its {entry.file_size} bytes")

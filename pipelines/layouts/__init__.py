@@ -215,6 +215,7 @@ def names(noise: bool | None = None) -> list[str]:
     return found if noise is None else [name for name in found if find(name).holds_noise == noise]
 
 
+@lru_cache(maxsize=64)
 def find(name: str) -> Layout:
     """The layout of a name.
 

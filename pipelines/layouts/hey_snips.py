@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from base.types import first_problem
 from features import clip_id
 from features.labels import OTHER_SPEECH
 from pipelines.layouts import ClipList, Layout, Listed, Role, Utterance, normalized, other, partition
@@ -60,8 +61,9 @@ class HeySnips(Layout):
         try:
             entries = TypeAdapter(list[_Entry]).validate_python(json.loads(text))
         except ValidationError as error:
-            place = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise ValueError(f"entry {place}: {error.errors()[0]['msg']}") from error
+            raise ValueError(f"entry {first_problem(error)}") from error
+        except RecursionError as error:
+            raise ValueError("JSON nested without end") from error
         for entry in entries:
             match = _CLIP.fullmatch(normalized(entry.audio_file_path))
             if match is None:

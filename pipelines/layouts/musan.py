@@ -42,7 +42,7 @@ class Musan(Layout):
         Raises:
             ValueError: a line has another form.
         """
-        for line in filter(None, map(str.strip, text.splitlines())):
+        for line in filter(None, map(str.strip, text.split("\n"))):
             match = _LINE.fullmatch(line)
             if match is None:
                 raise ValueError(f"the line {line[:60]!r}, expected a recording, its genres, Y or N, and its musician")

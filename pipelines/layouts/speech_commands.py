@@ -52,7 +52,7 @@ class SpeechCommands(Layout):
     def listed(self, path: str, text: str) -> Iterator[Listed]:
         """The split of the clips that a list names, one a line."""
         split = LISTS[normalized(path)]
-        lines = (line.strip() for line in text.splitlines())
+        lines = (line.strip() for line in text.split("\n"))
         return (Listed(normalized(line).removesuffix(".wav"), split) for line in lines if line)
 
     def official_split(self, clip_id: str) -> SplitName:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from base.types import STRICT, Name, Seed
-from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
+from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, is_line
 from pipelines.select.condition import checked
 from stores.lineage import SampleSize, SampleSizes, SplitRule
 
@@ -29,6 +29,8 @@ class Classes:
             raise ValueError(f"words {self.words} name a word twice")
         if reserved := {SILENCE_CLASS, UNKNOWN_CLASS} & set(self.words):
             raise ValueError(f"words name {', '.join(sorted(reserved))}: say silence: true or unknown: true instead")
+        if self.words != "all" and (wrong := [word for word in self.words if not is_line(word)]):
+            raise ValueError(f"words name {wrong[0]!r}: a word has no end of a line and no blanks around it")
         if self.words == "all" and self.unknown:
             raise ValueError('unknown must be false where words is "all"')
         return self

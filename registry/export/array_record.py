@@ -12,7 +12,7 @@ from base.files import open_for_reading, published_path, to_json
 from registry.export.folder import write_if_changed
 from registry.export.plan import Advance, ExportPlan, NumberedShard
 from stores.framing import read_records
-from stores.manifest import DATASET_INFO_FILE, FEATURES_FILE, MANIFEST_FILE, metadata_files
+from stores.manifest import DATASET_INFO_FILE, FEATURES_FILE, MANIFEST_FILE, SUMS_FILE, metadata_files
 
 FILE_FORMAT: Final = "array_record"
 _OPTIONS: Final = "group_size:1"
@@ -85,7 +85,7 @@ def _descriptions(plan: ExportPlan, sizes: dict[str, int]) -> dict[str, str]:
     features: dict[str, Any] = json.loads(described[FEATURES_FILE])
     fields = features["featuresDict"]["features"]
     fields |= {name: _as_tensor(field["audio"]) for name, field in fields.items() if "audio" in field}
-    others = {name: text for name, text in described.items() if name != MANIFEST_FILE}
+    others = {name: text for name, text in described.items() if name not in (MANIFEST_FILE, SUMS_FILE)}
     return {**others, FEATURES_FILE: to_json(features), DATASET_INFO_FILE: to_json(info)}
 
 

@@ -78,5 +78,5 @@ def _tables(file: pq.ParquetFile) -> Iterator[pa.Table]:
 def _naming_damage() -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"it is damaged ({error}): make the store again") from error

@@ -23,10 +23,12 @@ from stores.manifest import (
     MANIFEST_FILE,
     STATISTICS_FILE,
     STORE_FILES,
+    SUMS_FILE,
     VERSION,
     Manifest,
     is_store_file,
     metadata_files,
+    read_sums,
     shard_file,
 )
 from stores.records import CLIPS_VERSION
@@ -59,7 +61,7 @@ def check_files(evidence: Evidence, findings: Findings) -> None:
 
 
 def check_hashes(evidence: Evidence, findings: Findings) -> None:
-    """Whether each shard and each table has the SHA-256 of the manifest."""
+    """Whether each shard and each table has the SHA-256 of the manifest, and the manifest that of the sums."""
     manifest = evidence.store.manifest
     for shard, found in zip(manifest.shards, evidence.reading.sha256, strict=True):
         findings.look(found is not None)
@@ -76,6 +78,24 @@ def check_hashes(evidence: Evidence, findings: Findings) -> None:
             findings.blame(Location(name), "it is missing")
         elif found != expected:
             findings.blame(Location(name), f"it has SHA-256 {found}, expected {expected}")
+
+    _check_sums(evidence, findings)
+
+
+def _check_sums(evidence: Evidence, findings: Findings) -> None:
+    """Whether the manifest is the one that was written, and the sums those of the files that it names."""
+    store = evidence.store
+    findings.look()
+    try:
+        text = (Path(store.path) / SUMS_FILE).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        findings.blame(Location(SUMS_FILE), f"it is missing or damaged ({error})")
+        return
+    written, found = read_sums(text).get(MANIFEST_FILE), files.sha256(files.join(store.path, MANIFEST_FILE))
+    if found != written:
+        findings.blame(Location(MANIFEST_FILE), f"it has SHA-256 {found}, but {SUMS_FILE} has {written}")
+    if text != metadata_files(store.manifest)[SUMS_FILE]:
+        findings.blame(Location(SUMS_FILE), "its lines are not the sums of the files that the manifest names")
 
 
 def check_counts(evidence: Evidence, findings: Findings) -> None:
@@ -103,7 +123,7 @@ def check_counts(evidence: Evidence, findings: Findings) -> None:
 
 def check_metadata(evidence: Evidence, findings: Findings) -> None:
     """Whether the files that follow from the manifest say what it says; `check_counts` compares their counts."""
-    findings.look(len(metadata_files(evidence.store.manifest)) - 1)
+    findings.look(len(metadata_files(evidence.store.manifest)) - 2)
     for place, message in _metadata_differences(evidence):
         if not _is_count(place):
             findings.blame(place, message)
@@ -116,7 +136,7 @@ def _is_count(place: Location) -> bool:
 def _metadata_differences(evidence: Evidence) -> Iterator[tuple[Location, str]]:
     """Where a metadata file differs from what follows from the manifest with the counts that the shards really have."""
     for name, text in metadata_files(_with_true_counts(evidence)).items():
-        if name == MANIFEST_FILE:
+        if name in (MANIFEST_FILE, SUMS_FILE):
             continue
         try:
             found = _content(name, (Path(evidence.store.path) / name).read_text(encoding="utf-8"))
@@ -140,7 +160,7 @@ def _with_true_counts(evidence: Evidence) -> Manifest:
 
 
 def _content(name: str, text: str) -> Any:
-    return text.splitlines() if name == LABELS_FILE else json.loads(text)
+    return text.split("\n") if name == LABELS_FILE else json.loads(text)
 
 
 def check_statistics(evidence: Evidence, findings: Findings) -> None:

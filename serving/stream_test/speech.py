@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from base.command import with_progress
 from base.errors import DataError
-from features.audio import AudioError, decode
+from features.audio_file import AudioError, decode
 from features.splits import SplitName, hash64
 from features.views import FULL_SCALE
 from serving.stream_test.utterances import level_dbfs
