@@ -328,6 +328,17 @@ def test_which_second_of_a_longer_clip_is_taken_can_be_chosen(
         assert row["probabilities"] == expected.tolist() and row["seconds"] == 3
 
 
+def test_labeling_imports_no_tensorflow(export: Path, tmp_path: Path) -> None:
+    write_zip(tmp_path / "clips.zip", clip_files(3), "")
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('tensorflow', 'keras')))\n"
+        "from base import command; from serving.predict_archive.predict_archive import main; command.run(main)"
+    )
+    arguments = [sys.executable, "-c", code, str(export), "clips.zip", "out.csv", ONE]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0 and "out.csv: 5 clips" in done.stderr
+
+
 def test_an_export_that_changes_on_the_way_is_noticed(export: Path, tmp_path: Path) -> None:
     from serving.predict_archive.classify import _model
 
