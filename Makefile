@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test serving)
+LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test serving micro)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines test-serving check benchmark docs lock clean
+.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines test-serving test-micro check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,7 +45,11 @@ test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries 
 		tests/test_requirements.py tests/test_shard_hashes.py
 
 test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding with an export, in an environment without TensorFlow and Beam
-	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest tests/test_serving_export.py -k environment
+	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest \
+		tests/test_serving_image.py tests/test_serving_export.py -k "image or environment"
+
+test-micro: $(VENV)/dev $(VENV)-micro/run ## an export by LiteRT for Microcontrollers, in an environment of its own
+	MICRO_PYTHON=$(CURDIR)/$(VENV)-micro/bin/python $(BIN)/python -m pytest tests/test_micro_export.py
 
 check: $(VENV)/dev ## lint, format and types
 	ruff check .
@@ -103,4 +107,9 @@ $(VENV)-pipelines/dev: $(VENV)/run requirements-pipelines.txt requirements-pipel
 $(VENV)-serving/run: $(VENV)/run requirements-serving.txt
 	$(PYTHON) -m venv $(VENV)-serving
 	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-serving/bin/python --requirement requirements-serving.txt
+	touch $@
+
+$(VENV)-micro/run: $(VENV)/run requirements-micro.txt
+	$(PYTHON) -m venv $(VENV)-micro
+	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-micro/bin/python --requirement requirements-micro.txt
 	touch $@

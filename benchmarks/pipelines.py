@@ -20,7 +20,7 @@ from base.errors import DataError
 from base.files import sha256, to_json, write_text
 from benchmarks.enlarge import RECIPE, count_clips, enlarge
 from benchmarks.measure import WORK_SECONDS_FILE, machine, measure
-from benchmarks.report import Limit, Row, render, total
+from benchmarks.report import ALL_COMMANDS, Limit, Row, render, total
 from pipelines.extract.extract import Extract
 from readers.store import open_store
 from stores.manifest import MANIFEST_FILE
@@ -30,7 +30,6 @@ CLIPS_PER_SHARD: Final = 1_500
 FEWEST_SHARDS, MOST_SHARDS = 16, 4_096
 COMMAND_MODULES: Final = ("pipelines.ingest.ingest", "pipelines.select.select", "pipelines.extract.extract")
 BASELINES: Final = {"loop": "librosa loop → one .npz a clip", "beam": "Beam elements → librosa → WriteToTFRecord"}
-ALL_COMMANDS: Final = "archive → clips → views, all commands"
 _TASK: Final = "every_clip"
 _DESCRIBE: Final = """
 import sys

@@ -10,6 +10,9 @@ from tabulate import tabulate
 
 from benchmarks.measure import PSS_INTERVAL_S, RSS_INTERVAL_S, Measurement
 
+ALL_COMMANDS: Final = "archive → clips → views, all commands"
+"""The row that is the sum of others."""
+
 _MB: Final = 1e6
 HEADERS: Final = ("stage", "clips", "seconds", "CPU s", "clips/s", "peak MB (RSS)", "peak MB (PSS)", "bytes/clip")
 LIMIT_HEADERS: Final = ("by itself, in one process, without its start", "seconds")
@@ -129,9 +132,14 @@ def _heading(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
+    sums = any(ALL_COMMANDS in row.stage for row in rows)
     notes = [
-        "Each row is a command of its own, measured from outside, from start to end. The row of all commands counts "
-        "the archive's clips only, not the silence that ingest cuts.",
+        "Each row is a command of its own, measured from outside, from start to end."
+        + (
+            " The row of all commands counts the archive's clips only, not the silence that ingest cuts."
+            if sums
+            else ""
+        ),
         f"Peaks are sums over all processes of a command at one moment. RSS (every {RSS_INTERVAL_S:g} s) counts pages "
         f"that processes share once for each, PSS (every {PSS_INTERVAL_S:g} s) once in all.",
     ]

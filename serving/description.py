@@ -48,10 +48,17 @@ class ExportedFile:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Quantization:
-    """Whole numbers for real ones: real = (whole − zero_point) × scale."""
+    """Whole numbers for real ones: real = (whole − zero_point) × scale.
+
+    Attributes:
+        scale: what a step of the whole numbers is worth.
+        zero_point: the whole number for 0.
+        bits: of a whole number, with its sign.
+    """
 
     scale: float
     zero_point: int
+    bits: Literal[8, 16] = 8
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -62,7 +69,7 @@ class ExportedModel:
         takes: "audio", float32 (clips, 16000) in -1..1 at 16 kHz; or "view", the view's tensor times its scale.
         files: its files, several for a folder.
         operators: names of the operators of a LiteRT file, in alphabetical order.
-        inputs, outputs: quantization of the tensors of an int8 network.
+        inputs, outputs: quantization of the tensors of a network of whole numbers.
     """
 
     takes: Literal["audio", "view"]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from features import portable_operations, tensor_operations
-from features.views import View
+from features.views import View, Waveform
 from results.model import FEATURES, LENGTH
 from serving.audio_model import AUDIO, PROBABILITIES, from_audio, from_view
 from serving.description import PLACES, ExportedModel, Format, Quantization, exported_files
@@ -23,6 +23,7 @@ ONNX_OPSET: Final = 17
 _UNCONVERTED: Final = "TFL_"
 """How the names of operators begin that tf2onnx leaves as they are."""
 _CLASSES: Final = "classes"
+_INT16: Final = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
 
 class Refused(Exception):
@@ -71,7 +72,9 @@ def write_litert_network(folder: Path, network: keras.Model, view: View) -> Expo
 
 
 def write_litert_int8(folder: Path, network: keras.Model, view: View, calibration: Floats) -> ExportedModel:
-    """A LiteRT file from the view to probabilities in whole numbers of 8 bits, weights, inputs and outputs.
+    """A LiteRT file from the view to probabilities in whole numbers: weights of 8 bits, inputs and outputs, too.
+
+    Where the view is a waveform, all but the weights have 16 bits: in 8, what is quiet is not there any more.
 
     Args:
         folder, network, view: as above.
@@ -85,9 +88,9 @@ def write_litert_int8(folder: Path, network: keras.Model, view: View, calibratio
     converter = _of_view(network, view)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([clip[None]] for clip in calibration)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
+    wide = isinstance(view, Waveform)
+    converter.target_spec.supported_ops = [_INT16 if wide else tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int16 if wide else tf.int8
     return _write(folder, "litert_int8", converter, "view")
 
 
@@ -157,10 +160,11 @@ def operators(interpreter: Any) -> tuple[str, ...]:
 
 
 def _quantization(detail: dict[str, Any]) -> Quantization | None:
-    if detail["dtype"] != np.int8:
+    kind = np.dtype(detail["dtype"])
+    if kind.kind != "i":
         return None
     scale, zero_point = detail["quantization"]
-    return Quantization(scale=float(scale), zero_point=int(zero_point))
+    return Quantization(scale=float(scale), zero_point=int(zero_point), bits=16 if kind.itemsize == 2 else 8)
 
 
 def _rename(graph: Any) -> None:

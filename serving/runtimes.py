@@ -78,12 +78,13 @@ def run_litert(place: Path, model: ExportedModel) -> FromFeatures:
 
 
 def quantized(values: Floats, quantization: Quantization | None) -> npt.NDArray[Any]:
-    """Real numbers as whole numbers of 8 bits, those beyond their range at its end; as they are without a scale."""
+    """Real numbers as whole ones, int8 or int16, those beyond their range at its end; as they are without a scale."""
     if quantization is None:
         return values
+    kind = np.dtype(f"int{quantization.bits}")
     whole: npt.NDArray[np.float32] = np.rint(values / np.float32(quantization.scale)) + quantization.zero_point
-    whole_bytes: npt.NDArray[np.int8] = np.clip(whole, -128, 127).astype(np.int8)
-    return whole_bytes
+    numbers: npt.NDArray[Any] = np.clip(whole, np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+    return numbers
 
 
 def real(values: npt.NDArray[Any], quantization: Quantization | None) -> Floats:

@@ -10,22 +10,26 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command_tools import exit_code
+from serving_tools import MFCC, tiny_export, tiny_network
 
 from base import params
 from base.errors import DataError
 from benchmarks.enlarge import enlarge, new_speaker, plan_copies, shift_and_mix, speaker_of
 from benchmarks.measure import Measurement, measure
-from benchmarks.pipelines import ALL_COMMANDS, FEWEST_SHARDS, PROJECT, parameters
-from benchmarks.report import HEADERS, Row, render, total
+from benchmarks.pipelines import FEWEST_SHARDS, PROJECT, parameters
+from benchmarks.report import ALL_COMMANDS, HEADERS, Row, render, total
 from features.audio import Samples, encode_audio
 from features.audio_file import decode
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View
 from pipelines.ingest.archive import Member, read_members
 from pipelines.ingest.config import Ingest
 from pipelines.select.config import Classes, Select
+from serving.predict_archive.predict_archive import main as predict_archive
 
 WORDS = ("yes", "no", "up")
 SPEAKERS = 40
@@ -271,3 +275,24 @@ def test_the_baselines_compute_the_same_features(archive: Path, tmp_path: Path) 
             ours = compute(view, samples)[0]
             assert features[view_name].shape == ours.shape
             assert np.abs(features[view_name] - ours).max() < 1e-4 * np.abs(ours).max()
+
+
+def test_the_keras_loop_says_of_each_clip_what_the_pipeline_over_archives_says(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import keras_loop
+
+    enlarge(archive, tmp_path / "whole.tar.gz", 120)
+    classes = ("yes", "no", "up")
+    trained = SimpleNamespace(feature_view=MFCC, classes=classes)
+    monkeypatch.setattr(keras_loop, "read_description", lambda folder: trained)
+    monkeypatch.setattr(keras_loop, "read_network", lambda folder: tiny_network(MFCC, classes, 3))
+    export = tiny_export(tmp_path / "export", classes, seed=3)
+    assert exit_code(keras_loop.main, tmp_path / "whole.tar.gz", "model", tmp_path / "loop", "--clips=120") == 0
+    arguments = (export, tmp_path / "whole.tar.gz", tmp_path / "labels.csv", "--direct_num_workers=1")
+    assert exit_code(predict_archive, *arguments) == 0
+    loop, pipeline = (
+        dict(line.split(",") for line in path.read_text().splitlines())
+        for path in (tmp_path / "loop/labels.csv", tmp_path / "labels.csv")
+    )
+    assert len(loop) == 121 and len(set(loop.values())) > 2 and loop.items() <= pipeline.items()

@@ -17,11 +17,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipelines": {"base", "features", "stores"},
     "reports": {"base", "features", "stores", "readers", "results"},
     "training": {"base", "features", "stores", "readers", "results", "reports"},
-    "serving": {"base", "features", "stores", "readers", "results"},
+    "serving": {"base", "features", "stores", "readers", "results", "pipelines"},
     "registry": {"base", "features", "stores", "readers", "results", "reports"},
     "examples": {"base", "features", "stores", "readers"},
     "docs": {"base"},
-    "benchmarks": {"base", "features", "stores", "readers", "pipelines", "training"},
+    "benchmarks": {"base", "features", "stores", "readers", "results", "pipelines", "training", "serving"},
     "reproduce": {"base", "results"},
     "systems": {"base", "results", "reproduce"},
 }
@@ -69,6 +69,19 @@ def test_a_room_imports_only_rooms_below_it(room: str) -> None:
     for path in files_of(room):
         above = imports(path) & set(MAY_IMPORT) - MAY_IMPORT[room] - {room}
         assert not above, f"{path.relative_to(ROOT)} imports {above}"
+
+
+def test_only_the_pipeline_over_archives_brings_the_pipelines_into_serving() -> None:
+    """What decodes files and listens runs where Beam is not installed."""
+    own = ROOT / "serving" / "predict_archive"
+    assert imports(own / "predict_archive.py") >= {"pipelines", "apache_beam"}
+    for path in files_of("serving"):
+        above = imports(path) & {"pipelines", "apache_beam"}
+        assert not above or own in path.parents, f"{path.relative_to(ROOT)} imports {above}"
+        modules = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+        assert own in path.parents or not any(
+            module and module.startswith("serving.predict_archive") for module in modules
+        )
 
 
 def test_no_room_is_below_itself() -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -232,13 +233,14 @@ def test_a_format_that_was_left_out_says_why(project: Path) -> None:
         checked_file(project / "export", without, "onnx")
 
 
-@given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=20))
-def test_quantized_numbers_come_back_within_half_a_step(values: list[float]) -> None:
-    given_, scale = np.array(values, np.float32), Quantization(scale=0.05, zero_point=3)
+@given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=20), st.sampled_from([8, 16]))
+def test_quantized_numbers_come_back_within_half_a_step(values: list[float], bits: Literal[8, 16]) -> None:
+    step, zero, half = 0.05 if bits == 8 else 0.0001, 3, 2 ** (bits - 1)
+    given_, scale = np.array(values, np.float32), Quantization(scale=step, zero_point=zero, bits=bits)
     whole = quantized(given_, scale)
-    assert whole.dtype == np.int8
-    inside = np.clip(given_, (-128 - 3) * 0.05, (127 - 3) * 0.05)
-    assert np.abs(real(whole, scale) - inside).max() <= 0.025 + 1e-6
+    assert whole.dtype == np.dtype(f"int{bits}")
+    inside = np.clip(given_, (-half - zero) * step, (half - 1 - zero) * step)
+    assert np.abs(real(whole, scale) - inside).max() <= step / 2 + 1e-6
 
 
 CLASSES = ("_silence_", "_unknown_", "yes", "no")

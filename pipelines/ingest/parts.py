@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,12 +100,30 @@ def read(part: Part, raw: str, on_progress: OnProgress) -> Generator[Member, Non
             its layout knows.
     """
     archive = part.archive
-    with _open(files.join(raw, archive.file)) as file:
-        if part.start or part.stop is not None:
+    if part.start or part.stop is not None:
+        with _open(files.join(raw, archive.file)) as file:
             yield from read_part(file, archive.file, part.start, part.stop, on_progress)
-            return
-        read_all = read_zip if format_of(archive.file) == "zip" else read_members
-        yield from _with_clips(read_all(file, archive.file, archive.sha256, on_progress), archive)
+        return
+    yield from _with_clips(read_archive(files.join(raw, archive.file), archive.sha256, on_progress), archive)
+
+
+def read_archive(path: str, sha256: str | None, on_progress: OnProgress) -> Generator[Member, None, None]:
+    """Stream all files of an archive, and check it as a whole.
+
+    Args:
+        path: the archive.
+        sha256: the hash that it must have (hex), or None if unknown.
+        on_progress: called now and then with the bytes of the archive read so far.
+
+    Yields:
+        The members in the archive's order, without folders.
+
+    Raises:
+        DataError: it is damaged, cut short, of another format than its name says, or another than expected.
+    """
+    read_all = read_zip if format_of(path) == "zip" else read_members
+    with _open(path) as file:
+        yield from read_all(file, posixpath.basename(path), sha256, on_progress)
 
 
 @contextmanager
