@@ -42,10 +42,10 @@ def main(
     /openapi.json describes the interface, /metrics has counters, /healthz says whether it works. It listens on this
     machine alone unless --host says otherwise; it has no passwords and no encryption.
     """
+    limits = limits_of(changed)
     model = open_model(folder)
     listening = Listening(step_ms=step_ms, average_ms=average_ms, refractory_ms=refractory_ms)
     check_listening(model, listening)
-    limits = limits_of(changed)
     site = Site(folder, model, listening, limits, Access(host, port, names))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(site, host, folder))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from serving.web.limits import Limits, Refused
 
@@ -65,7 +66,7 @@ async def _of_form(request: web.Request, limits: Limits) -> bytes:
                 content = await _all(partial(part.read_chunk, _PIECE_BYTES), limits)
                 if part.name == "file" or part.filename is not None:
                     return content
-    except (ValueError, AssertionError, RuntimeError, web.HTTPException) as error:
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise Refused(422, "The form can't be read: send one file in a field named file.") from error
     raise Refused(422, "The form has no file: send one in a field named file.")
 

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from aiohttp import web
+
 from serving.web.limits import Limits
 
 _BODY: Final = json.dumps({"error": "The server has too many connections now: try again later."}).encode()
@@ -96,6 +98,22 @@ class Connections:
             self._addresses[connection.address] -= 1
             if not self._addresses[connection.address]:
                 del self._addresses[connection.address]
+
+
+class Speaker(web.RequestHandler):
+    """Speaks HTTP; what is none is answered in a sentence that repeats nothing of it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of an answer has gone out already")
+        sentence = "The request is not HTTP as it should be." if status < 500 else "The server made a mistake."
+        response = web.json_response({"error": sentence}, status=status)
+        response.force_close()
+        return response
 
 
 class _Connection(asyncio.Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -75,15 +76,18 @@ def limits_of(changed: Sequence[str]) -> Limits:
     Raises:
         DataError: there is no such bound, or its value is out of range.
     """
-    given = dict(each.partition("=")[::2] for each in changed)
-    known = [field.name for field in fields(Limits)]
-    if unknown := [name for name in given if name not in known]:
-        raise DataError(f"there is no limit {unknown[0]!r}; the limits are {', '.join(known)}")
-    content = ", ".join(f'"{name}": {value or "null"}' for name, value in given.items())
+    known, given = [field.name for field in fields(Limits)], {}
+    for name, _, value in (each.partition("=") for each in changed):
+        if name not in known:
+            raise DataError(f"there is no limit {name!r}; the limits are {', '.join(known)}")
+        try:
+            given[name] = json.loads(value)
+        except ValueError as error:
+            raise DataError(f"limit {name}: got {value!r}, expected a number") from error
     try:
-        limits: Limits = TypeAdapter(Limits).validate_json(f"{{{content}}}")
+        limits: Limits = TypeAdapter(Limits).validate_json(json.dumps(given))
     except ValidationError as error:
         [problem, *_] = error.errors()
-        place = problem["loc"][0] if problem["loc"] else "a limit"
-        raise DataError(f"--limit {place}: {problem['msg'][0].lower()}{problem['msg'][1:]}") from error
+        message = f"got {problem['input']!r}, {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        raise DataError(f"limit {problem['loc'][0]}: {message}") from error
     return limits

@@ -73,7 +73,7 @@ class Live:
     async def listen(self, request: web.Request) -> web.WebSocketResponse:
         """Answer a request for a WebSocket, until either side ends it."""
         socket = web.WebSocketResponse(
-            timeout=self._limits.send_s, heartbeat=self._limits.silent_s, max_msg_size=MOST_BYTES, compress=False
+            timeout=self._limits.send_s, heartbeat=self._limits.silent_s, max_msg_size=MOST_BYTES + 1, compress=False
         )
         await socket.prepare(request)
         address = request.remote or ""

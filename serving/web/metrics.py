@@ -38,7 +38,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        disable_created_metrics()  # they only double the text
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they only double the text
         own, name = self.registry, "keyword_spotting"
         self.requests = Counter(f"{name}_requests", "Requests answered.", ("route", "status"), registry=own)
         self.seconds = Histogram(

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from serving.recognizer import Listening
 from serving.web import openapi
 from serving.web.assets import Assets
 from serving.web.bodies import audio_file
-from serving.web.connections import Connections
+from serving.web.connections import Connections, Speaker
 from serving.web.decoders import Decoders
 from serving.web.facts import facts
 from serving.web.hosts import is_own_host, is_own_origin
@@ -41,6 +42,10 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+QUIET: Final = logging.Logger("serving.web", logging.CRITICAL)
+"""Instead of what the HTTP library logs of clients that do wrong."""
 
 
 @dataclass(frozen=True)
@@ -193,15 +198,21 @@ class Site:
         app = web.Application(middlewares=[self.around])
         app.on_response_prepare.append(with_headers)
         app.add_routes(self.routes())
-        runner = web.AppRunner(
-            app, access_log=None, logger=quiet_log(), auto_decompress=False, lingering_time=1.0, shutdown_timeout=2.0
-        )
+        runner = web.AppRunner(app, shutdown_timeout=2.0)
         await runner.setup()
         assert runner.server is not None
-        self._connections = Connections(runner.server, self._limits)
-        server = await asyncio.get_running_loop().create_server(
-            self._connections, self._access.host, self._access.port, reuse_address=True
+        loop = asyncio.get_running_loop()
+        speak = partial(
+            Speaker,
+            runner.server,
+            loop=loop,
+            access_log=QUIET,
+            logger=QUIET,
+            auto_decompress=False,
+            lingering_time=1,
         )
+        self._connections = Connections(speak, self._limits)
+        server = await loop.create_server(self._connections, self._access.host, self._access.port, reuse_address=True)
         sweep = asyncio.create_task(self._connections.sweep())
         try:
             await self.decoders.start()
@@ -230,10 +241,3 @@ async def with_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.popall("Server", None)
-
-
-def quiet_log() -> logging.Logger:
-    """The log of the HTTP library, without what clients do wrong."""
-    log = logging.getLogger("serving.web.http")
-    log.setLevel(logging.CRITICAL)
-    return log
