@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines test-serving check benchmark docs lock clean
+.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines test-serving test-browser check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,7 +28,7 @@ compare-systems: $(VENV)/run ## likewise all systems that have run
 	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
-	python -m pytest -m "not slow" -n 2 --dist loadfile
+	python -m pytest -m "not slow and not browser and not load" -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
@@ -46,6 +46,9 @@ test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries 
 
 test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding with an export, in an environment without TensorFlow and Beam
 	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest tests/test_serving_export.py -k environment
+
+test-browser: $(VENV)/dev ## the page in Chromium, with exports/cnn, which `make repro` makes
+	python -m pytest -m browser tests/test_web_page.py
 
 check: $(VENV)/dev ## lint, format and types
 	ruff check .

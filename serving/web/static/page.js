@@ -2,7 +2,7 @@
 
 import { levelDb, Microphone, Take, toWav } from "./microphone.js";
 import { Picture } from "./picture.js";
-import { ask, element, Level, named, newEvent, percent, showGuesses, tell } from "./show.js";
+import { ask, element, Level, named, newEvent, percent, showGuesses, showNoGuesses, tell } from "./show.js";
 import { Stream } from "./stream.js";
 
 const WORD_MS = 1500; // a word is shown in full color for this time
@@ -69,7 +69,7 @@ function stop() {
   element("listen").textContent = "Listen";
   element("listen").setAttribute("aria-pressed", "false");
   element("record").disabled = false;
-  showGuesses(element("best"), [], threshold);
+  showNoGuesses(element("best"), threshold);
   tell(element("state"), "The microphone is off.");
 }
 
@@ -84,7 +84,7 @@ function ready(content) {
 
 function lost() {
   tell(element("state"), "The connection is lost.");
-  showGuesses(element("best"), [], threshold);
+  showNoGuesses(element("best"), threshold);
 }
 
 function step({ top, heard, time_s: time }, rows) {
@@ -192,6 +192,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 async function showModel() {
   const model = await ask("/v1/model");
   threshold = model.threshold;
+  showNoGuesses(element("best"), threshold);
   const words = model.classes.filter((each) => !each.startsWith("_"));
   const { share, low, high, clips } = model.accuracy;
   const facts = {

@@ -23,22 +23,28 @@ export function showGuesses(list, guesses, threshold) {
   while (list.children.length > guesses.length) list.lastChild.remove();
   guesses.forEach(({ word, probability }, n) => {
     const row = list.children[n] ?? list.appendChild(newGuess());
-    const [name, meter, share] = row.children;
+    const [name, bar, share] = row.children;
+    const [fill, tick] = bar.children;
+    row.className = probability >= threshold && !(word in NAMES) ? "passing" : "";
     name.textContent = named(word);
-    meter.low = threshold;
-    meter.value = probability;
-    meter.setAttribute("aria-label", `Probability of ${named(word)}`);
+    fill.style.width = `${100 * probability}%`;
+    tick.style.left = `${100 * threshold}%`;
     share.textContent = percent(probability);
   });
 }
 
+// Three rows without a class.
+export function showNoGuesses(list, threshold) {
+  showGuesses(list, [0, 0, 0].map((probability) => ({ word: "–", probability })), threshold);
+  for (const row of list.children) row.lastChild.textContent = "";
+}
+
 function newGuess() {
   const row = document.createElement("li");
-  const meter = document.createElement("meter");
-  meter.min = 0;
-  meter.max = 1;
-  meter.optimum = 1;
-  row.append(part("span", "name", ""), meter, part("span", "share", ""));
+  const bar = part("span", "bar", "");
+  bar.append(part("span", "fill", ""), part("span", "tick", ""));
+  bar.setAttribute("aria-hidden", "true"); // the number beside it says the same
+  row.append(part("span", "name", ""), bar, part("span", "share", ""));
   return row;
 }
 
