@@ -1,4 +1,4 @@
-"""Chromium for the tests of the page: the export that `make repro` leaves, a microphone that plays clips, and what is logged."""
+"""Chromium for the tests of the page: an export, a microphone that plays clips, and what the browser logs."""
 
 from __future__ import annotations
 

@@ -420,7 +420,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_others_wait_in_a_bounded_que
         time.sleep(0.3)
     else:
         raise AssertionError("no decoder came back")
-    lost = re.search(r"keyword_spotting_decoders_lost (\S+)", narrow.get("/metrics").text)
+    lost = re.search(r"^keyword_spotting_decoders_lost (\S+)$", narrow.get("/metrics").text, re.MULTILINE)
     assert lost and float(lost[1]) >= 1
 
 
