@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from corpus_tools import ROOT
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
 from scipy.io import wavfile
 
 from readers.audio import audio_of
@@ -46,14 +46,13 @@ def played(path: Path, clips: Sequence[Samples]) -> Path:
 
 
 @contextlib.contextmanager
-def chromium(*flags: str, microphone: Path | None = None) -> Iterator[Browser]:
+def chromium(playwright: Playwright, *flags: str, microphone: Path | None = None) -> Iterator[Browser]:
     """A browser; with a file, its microphone plays it and pages may use it."""
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     given = [*fake, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *given, *flags])
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *given, *flags])
+    yield browser
+    browser.close()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser_tools import EXPORT, chromium, clips_of, needs_chromium, needs_export, opened, played
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from scipy import signal
 from web_tools import Server, encoded, serving
 
@@ -27,17 +27,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose microphone plays a word again and again."""
-    path = played(tmp_path_factory.mktemp("sound") / "clips.wav", list(clips_of(WORD, 3)))
-    with chromium(microphone=path) as found:
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def deaf() -> Iterator[Browser]:
+def speaking(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose microphone plays a word again and again."""
+    path = played(tmp_path_factory.mktemp("sound") / "clips.wav", list(clips_of(WORD, 3)))
+    with chromium(playwright, microphone=path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def deaf(playwright: Playwright) -> Iterator[Browser]:
     """A browser on a machine without a microphone."""
-    with chromium("--host-resolver-rules=MAP page.lan 127.0.0.1") as found:
+    with chromium(playwright, "--host-resolver-rules=MAP page.lan 127.0.0.1") as found:
         yield found
 
 
