@@ -16,6 +16,7 @@ let stream = null;
 let take = null;
 let fading = null;
 let recording = null;
+let starting = false; // a button is never disabled while it has the focus: it would lose it
 
 async function openMicrophone() {
   microphone ??= await Microphone.open(onBlock, () => {
@@ -46,7 +47,8 @@ function closeMicrophone() {
 element("listen").addEventListener("click", () => (stream ? stop() : start()));
 
 async function start() {
-  element("listen").disabled = true;
+  if (starting) return;
+  starting = true;
   tell(element("problem"), null);
   tell(element("state"), "Waiting for the microphone.");
   try {
@@ -58,7 +60,7 @@ async function start() {
     tell(element("problem"), error.message);
     tell(element("state"), "The microphone is off.");
   }
-  element("listen").disabled = false;
+  starting = false;
 }
 
 function stop() {
@@ -68,7 +70,6 @@ function stop() {
   closeMicrophone();
   element("listen").textContent = "Listen";
   element("listen").setAttribute("aria-pressed", "false");
-  element("record").disabled = false;
   showNoGuesses(element("best"), threshold);
   tell(element("state"), "The microphone is off.");
 }
@@ -120,20 +121,21 @@ element("clear").addEventListener("click", () => {
 // One clip
 
 element("record").addEventListener("click", async () => {
+  if (starting || take) return;
+  starting = true;
   tell(element("clip-problem"), null);
   try {
     await openMicrophone();
     take = new Take(1);
-    element("record").disabled = true;
     tell(element("clip-name"), "Recording: speak now.");
   } catch (error) {
     tell(element("clip-problem"), error.message);
   }
+  starting = false;
 });
 
 async function finish(samples) {
   closeMicrophone();
-  element("record").disabled = false;
   recording = toWav(samples);
   element("replay").disabled = false;
   await decode(recording, "Your recording");
