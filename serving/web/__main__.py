@@ -11,11 +11,13 @@ import click
 
 from base import command
 from base.errors import DataError
+from results.model import read_description
 from serving.model import open_model
 from serving.recognizer import Listening
 from serving.web.decoding import check_listening
 from serving.web.limits import limits_of
 from serving.web.site import Access, Site
+from serving.web.teaching import Sources
 
 
 @click.command()
@@ -27,6 +29,9 @@ from serving.web.site import Access, Site
 @click.option("--average-ms", default=Listening().average_ms, show_default=True, type=click.IntRange(0, 2000))
 @click.option("--refractory-ms", default=Listening().refractory_ms, show_default=True, type=click.IntRange(0, 10_000))
 @click.option("--limit", "changed", multiple=True, metavar="NAME=NUMBER", help="Another bound, such as listeners=20.")
+@click.option("--record", type=click.Path(path_type=Path), help="A folder for takes of new words; lets people record.")
+@click.option("--model", type=click.Path(path_type=Path), help="The trained model that learns them. [models/NAME]")
+@click.option("--raw", default="data/raw", show_default=True, type=click.Path(path_type=Path), help="Its archives.")
 def main(
     folder: Path,
     host: str,
@@ -36,6 +41,9 @@ def main(
     average_ms: int,
     refractory_ms: int,
     changed: tuple[str, ...],
+    record: Path | None,
+    model: Path | None,
+    raw: Path,
 ) -> None:
     """Serve the export in FOLDER: a page with a microphone, POST /v1/predict, and a WebSocket for streams.
 
@@ -43,12 +51,25 @@ def main(
     machine alone unless --host says otherwise; it has no passwords and no encryption.
     """
     limits = limits_of(changed)
-    model = open_model(folder)
+    opened = open_model(folder)
     listening = Listening(step_ms=step_ms, average_ms=average_ms, refractory_ms=refractory_ms)
-    check_listening(model, listening)
-    site = Site(folder, model, listening, limits, Access(host, port, names))
+    check_listening(opened, listening)
+    sources = None if record is None else sources_of(record, model or Path("models") / opened.export.model, raw)
+    site = Site(folder, opened, listening, limits, Access(host, port, names), sources)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(site, host, folder))
+
+
+def sources_of(record: Path, model: Path, raw: Path) -> Sources:
+    """What a model is taught with, all of it there.
+
+    Raises:
+        DataError: the model or its archives are missing.
+    """
+    read_description(model)
+    if not raw.is_dir():
+        raise DataError(f"{raw} is missing: it has the archives that {model} was trained on; name them with --raw")
+    return Sources(model, raw, record / "takes", record / "work")
 
 
 async def serve(site: Site, host: str, folder: Path) -> None:

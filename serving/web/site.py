@@ -17,7 +17,7 @@ from typing import Final
 from aiohttp import web
 
 from base import command
-from serving.model import Model
+from serving.model import Model, open_model
 from serving.recognizer import Listening
 from serving.web import openapi
 from serving.web.assets import Assets
@@ -30,6 +30,9 @@ from serving.web.limits import Limits, Refused
 from serving.web.live import Live
 from serving.web.metrics import CONTENT_TYPE, Metrics
 from serving.web.quota import Quotas
+from serving.web.takes import Takes
+from serving.web.teaching import Sources, Teaching
+from serving.web.words import Words
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -70,7 +73,15 @@ class Access:
 class Site:
     """One model behind HTTP."""
 
-    def __init__(self, folder: Path, model: Model, listening: Listening, limits: Limits, access: Access) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        listening: Listening,
+        limits: Limits,
+        access: Access,
+        sources: Sources | None = None,
+    ) -> None:
         """Prepare; `run` opens the port.
 
         Args:
@@ -79,6 +90,7 @@ class Site:
             listening: the times by which streams and longer files are listened to.
             limits: the bounds.
             access: who may reach it.
+            sources: what new words are recorded into and taught with, or None where nothing is recorded.
         """
         self._folder, self._model, self._limits, self._access = folder, model, limits, access
         self._listening = listening
@@ -89,10 +101,31 @@ class Site:
         self._assets = Assets.read()
         self._connections: Connections | None = None
         self._document = openapi.document(limits)
+        self._words = None if sources is None else self._new_words(sources)
+
+    def _new_words(self, sources: Sources) -> Words:
+        takes = Takes(sources.takes, self._model.export.classes)
+        return Words(takes, Teaching(sources, self.change), self._limits)
+
+    async def change(self, folder: Path) -> None:
+        """Serve another export from now on.
+
+        Raises:
+            DataError: it is unfinished or damaged, or no decoder starts with it.
+        """
+        model = await asyncio.to_thread(open_model, folder)
+        decoders = Decoders(folder, self._listening, self._limits)
+        await decoders.start()
+        before, self.decoders = self.decoders, decoders
+        self._folder, self._model = folder, model
+        await self.live.change(model)
+        await before.stop()
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Method, path and handler of everything that is answered."""
+        words = [web.get("/words", self.words_page), *self._words.routes()] if self._words else []
         return [
+            *words,
             web.get("/", self.page),
             web.get("/static/{name}", self.asset),
             web.post("/v1/predict", self.predict),
@@ -106,6 +139,10 @@ class Site:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """The page."""
         return self._assets.response("page.html", request)
+
+    async def words_page(self, request: web.Request) -> web.StreamResponse:
+        """The page for words of one's own."""
+        return self._assets.response("words.html", request)
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """A script or style of the page."""
@@ -122,7 +159,7 @@ class Site:
 
     async def model_facts(self, request: web.Request) -> web.StreamResponse:
         """What the model is."""
-        return web.json_response(facts(self._folder, self._model.export, self._limits, recording=False))
+        return web.json_response(facts(self._folder, self._model.export, self._limits, self._words is not None))
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
         """A stream over a WebSocket."""
@@ -220,6 +257,8 @@ class Site:
         finally:
             server.close()
             sweep.cancel()
+            if self._words:
+                await self._words.teaching.stop()
             await self.live.end(b"the server ends")
             await runner.cleanup()
             await self.decoders.stop()
