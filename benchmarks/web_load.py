@@ -80,7 +80,7 @@ def main(export: Path, clips: str, seconds: int, clients: int, bodies: int, *, a
     with served(export) as (port, process):
         asyncio.run(load(port, process, samples, clients, seconds, tally))
     found = summary(tally, lost)
-    click.echo(json.dumps(found) if as_json else tabulate(found.items(), disable_numparse=True))
+    click.echo(json.dumps(found) if as_json else for_people(found))
     if tally.errors:
         raise DataError(f"{len(tally.errors)} errors, the first: {tally.errors[0]}")
 
@@ -248,30 +248,38 @@ async def watch(process: psutil.Process, end: float, tally: Tally) -> None:
         await asyncio.sleep(_SAMPLE_S)
 
 
-def summary(tally: Tally, lost: int) -> dict[str, str]:
-    """The figures, by name, for people."""
+def summary(tally: Tally, lost: int) -> dict[str, Any]:
+    """The figures: times in milliseconds as median, 99th percentile and maximum, memory in megabytes."""
     third = max(1, len(tally.memory) // 3)
-    memory = [float(np.median(part)) for part in (tally.memory[:third], tally.memory[-third:])]
+    memory = (np.median(tally.memory[:third]), np.median(tally.memory[-third:]), np.max(tally.memory))
     return {
-        "good files": f"{len(tally.seconds):,}",
-        "windows of good streams": f"{len(tally.delays):,}",
-        "errors of good clients": f"{len(tally.errors):,}",
-        "file, median, 99th percentile, longest": quantiles(tally.seconds),
-        "window, median, 99th percentile, longest": quantiles(tally.delays),
-        "memory, first third, last third, most": ", ".join(
-            f"{each / _MEGABYTE:.0f} MB" for each in (*memory, max(tally.memory))
-        ),
-        "hostile clients": ", ".join(f"{name} {count:,}" for name, count in sorted(tally.hostile.items())),
-        "damaged files": ", ".join(f"{status} {count:,}" for status, count in sorted(tally.fuzzed.items())),
-        "decoders lost to damaged files": f"{lost:,}",
+        "good files": len(tally.seconds),
+        "windows of good streams": len(tally.delays),
+        "errors": len(tally.errors),
+        "file, ms": quantiles(tally.seconds),
+        "window, ms": quantiles(tally.delays),
+        "memory in the first third, the last, and most, MB": [round(float(each) / _MEGABYTE) for each in memory],
+        "hostile clients": dict(sorted(tally.hostile.items())),
+        "damaged files": {str(status): count for status, count in sorted(tally.fuzzed.items())},
+        "decoders lost to damaged files": lost,
     }
 
 
-def quantiles(seconds: list[float]) -> str:
+def quantiles(seconds: list[float]) -> list[int]:
     """Median, 99th percentile and maximum in milliseconds."""
-    if not seconds:
-        return "none"
-    return ", ".join(f"{1000 * float(each):.0f} ms" for each in np.quantile(seconds, (0.5, 0.99, 1.0)))
+    return [round(1000 * float(each)) for each in np.quantile(seconds, (0.5, 0.99, 1.0))] if seconds else []
+
+
+def for_people(found: dict[str, Any]) -> str:
+    """The figures as a table, a row for each number."""
+    rows: list[tuple[str, str]] = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            rows += [(f"{name}: {part}", f"{count:,}") for part, count in value.items()]
+        else:
+            numbers = value if isinstance(value, list) else [value]
+            rows.append((name, ", ".join(f"{each:,}" for each in numbers) or "none"))
+    return tabulate(rows, disable_numparse=True)
 
 
 if __name__ == "__main__":

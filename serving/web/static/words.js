@@ -15,6 +15,7 @@ let content = { words: [], fewest: 0, enough: 0, teaching: { state: "idle" } };
 let running = false;
 let take = null;
 let finished = null;
+let refreshing = null;
 
 const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const place = (word, number) => `/v1/words/${encodeURIComponent(word)}/takes/${number}`;
@@ -174,7 +175,8 @@ function showTeaching({ state, step = 0, steps = 1, label, error, taught, second
   if (isRunning) tell(element("teach-state"), `${label ?? "Starting"}: step ${step} of ${steps}.`);
   else if (state === "done") tell(element("teach-state"), `Done in ${Math.round(seconds)} seconds. The first screen listens for ${taught.words.join(", ")} now.`);
   else tell(element("teach-state"), "");
-  if (isRunning) setTimeout(refresh, ASK_AGAIN_MS);
+  clearTimeout(refreshing);
+  if (isRunning) refreshing = setTimeout(refresh, ASK_AGAIN_MS);
 }
 
 function figures({ figures: rows }) {
@@ -192,7 +194,7 @@ async function refresh() {
     show(await ask("/v1/words"));
   } catch (error) {
     tell(element("teach-problem"), error.message);
-    if (content.teaching.state === "running") setTimeout(refresh, ASK_AGAIN_MS);
+    if (content.teaching.state === "running") refreshing = setTimeout(refresh, ASK_AGAIN_MS);
   }
 }
 
