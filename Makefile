@@ -47,8 +47,8 @@ test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries 
 	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
 		tests/test_requirements.py tests/test_shard_hashes.py
 
-test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding with an export, in an environment without TensorFlow and Beam
-	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest tests/test_serving_export.py -k environment
+test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding and serving with an export, in an environment without TensorFlow and Beam
+	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest tests/test_serving_export.py tests/test_web_server.py -k environment
 
 test-browser: $(VENV)/dev ## the page in Chromium, with what `make repro` makes
 	python -m pytest -m browser tests/test_web_page.py tests/test_web_words.py

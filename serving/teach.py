@@ -14,24 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
 
 from base import command, params
 from base.errors import DataError
-from base.files import to_json, write_text
-from base.types import STRICT
 from features import clip_id
 from features.splits import SPLITS, speaker_split
-from results.described import read_described
 from results.model import ModelDescription, read_description
+from serving.taught import EXPORT_FOLDER, FEWEST_TAKES, Figures, Taught, write_taught
 from stores.lineage import Archive, SplitRule
 
-OUTCOME_FILE: Final = "taught.json"
-OUTCOME_FORMAT: Final = "keyword-spotting-taught/1"
-EXPORT_FOLDER: Final = "export"
 LOG_FILE: Final = "teach.log"
-FEWEST_TAKES: Final = 8
 
 _NAME: Final = "taught"
 _CORPUS: Final = "own"
@@ -46,37 +39,6 @@ _COPIES: Final = [
 _FIT: Final[dict[str, Any]] = {"epochs": 4, "early_stopping_epochs": 4, "learning_rate": 0.0005}
 _LATENCY_RUNS: Final = 20
 """Clips that each format is timed on; the model's own export has the figures."""
-
-
-@dataclass(frozen=True, config=STRICT, kw_only=True)
-class Figures:
-    """Test clips of some classes that a model recognizes, with the 95 % interval of its accuracy."""
-
-    model: str
-    words: str
-    correct: int
-    clips: int
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, config=STRICT, kw_only=True)
-class Taught:
-    """What came of teaching a model.
-
-    Attributes:
-        words: the new ones.
-        takes: how many there were of each.
-        seconds: of each step.
-        figures: of the model before and after, on old and new classes.
-        format: of the description itself.
-    """
-
-    words: tuple[str, ...]
-    takes: dict[str, int]
-    seconds: dict[str, float]
-    figures: tuple[Figures, ...]
-    format: str = OUTCOME_FORMAT
 
 
 @click.command()
@@ -107,7 +69,7 @@ def main(model: Path, raw: Path, takes: Path, folder: Path) -> None:
         seconds[name] = round(time.monotonic() - begun, 1)
     counts = {word: len(files) for word, files in words.items()}
     taught = Taught(words=tuple(words), takes=counts, seconds=seconds, figures=figures(folder))
-    write_text(str(folder / OUTCOME_FILE), to_json(asdict(taught)))
+    write_taught(folder, taught)
     command.say(said(taught))
 
 
@@ -264,15 +226,6 @@ def said(taught: Taught) -> str:
         if each.words != "all"
     ]
     return f"{', '.join(parts)}; {sum(taught.seconds.values()):.0f} seconds"
-
-
-def read_taught(folder: Path) -> Taught:
-    """What came of teaching, as it was written.
-
-    Raises:
-        DataError: it is not finished.
-    """
-    return read_described(folder / OUTCOME_FILE, Taught, OUTCOME_FORMAT, "taught model", "serving.teach")
 
 
 if __name__ == "__main__":

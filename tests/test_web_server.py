@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import re
 import shutil
 import socket
@@ -486,6 +487,18 @@ def test_the_interface_is_what_its_description_says(server: Server, tmp_path: Pa
     done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
     assert "4 selected / 4 total" in done.stdout
+
+
+def test_the_server_runs_in_an_environment_without_tensorflow(
+    export: Path, clips: np.ndarray[Any, Any], tmp_path: Path
+) -> None:
+    python = os.environ.get("SERVING_PYTHON")
+    if not python:
+        pytest.skip("SERVING_PYTHON does not name the interpreter of such an environment")
+    model = open_model(export)
+    with serving(export, tmp_path / "here", python=python) as found:
+        assert found.post(encoded(clips[0])).json() == json.loads(json.dumps(answered(model, encoded(clips[0]))))
+        assert "Say a word" in found.get("/").text
 
 
 def test_a_bucket_gives_what_flows_in_and_forgets_no_address_that_sends() -> None:

@@ -26,7 +26,8 @@ from features.splits import speaker_split
 from pipelines.corpus import synthesis
 from pipelines.corpus.local import recognize
 from serving.model import open_model
-from serving.teach import EXPORT_FOLDER, read_taught, salt, takes_of
+from serving.taught import EXPORT_FOLDER, read_taught
+from serving.teach import salt, takes_of
 from serving.web.limits import Refused
 from serving.web.takes import MOST_WORDS, TAKE_BYTES, Takes
 from stores.lineage import SplitRule

@@ -46,7 +46,12 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    export: Path, place: Path, *options: str, port: int = 0, limits: dict[str, Any] | None = None
+    export: Path,
+    place: Path,
+    *options: str,
+    port: int = 0,
+    limits: dict[str, Any] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[Server]:
     """`python -m serving.web EXPORT` in a folder of its own; it must end by itself when asked to, without a word.
 
@@ -56,13 +61,14 @@ def serving(
         options: more arguments.
         port: where it listens, 0 for any.
         limits: bounds that differ.
+        python: the interpreter.
     """
     place.mkdir(parents=True, exist_ok=True)
     log = place.with_name(f"{place.name}.log")
     changed = [argument for name, value in (limits or {}).items() for argument in ("--limit", f"{name}={value}")]
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving.web", str(export), "--port", str(port), *changed, *options],
+            [python, "-m", "serving.web", str(export), "--port", str(port), *changed, *options],
             cwd=place, env=environment(), stderr=errors, text=True,
         )  # fmt: skip
     try:

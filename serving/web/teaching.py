@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from base import command
 from base.errors import DataError
-from serving.teach import EXPORT_FOLDER, read_taught
+from serving.taught import EXPORT_FOLDER, read_taught
 from serving.web.limits import Refused
 
 State = Literal["idle", "running", "done", "failed"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from serving.teach import FEWEST_TAKES
+from serving.taught import FEWEST_TAKES
 from serving.web.bodies import read_body
 from serving.web.limits import Limits, Refused
 from serving.web.takes import TAKE_BYTES, Takes
