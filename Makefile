@@ -13,13 +13,16 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems test test-slow test-torch test-formats test-pipelines test-serving test-micro check benchmark docs lock clean
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load check benchmark docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 repro: $(VENV)/run ## run the whole chain on the corpus of params.yaml and print what came out
 	python -m reproduce
+
+serve: $(VENV)/run ## a page with a microphone at http://localhost:5000; RECORD=FOLDER lets it learn words of your own
+	python -m serving.web exports/cnn $(addprefix --record ,$(RECORD))
 
 compare: $(VENV)/run ## compare the evaluated models on a page, comparison/results.html
 	python -m training.compare
@@ -28,7 +31,7 @@ compare-systems: $(VENV)/run ## likewise all systems that have run
 	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
-	python -m pytest -m "not slow" -n 2 --dist loadfile
+	python -m pytest -m "not slow and not browser and not load" -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
@@ -44,12 +47,18 @@ test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries 
 	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
 		tests/test_requirements.py tests/test_shard_hashes.py
 
-test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding with an export, in an environment without TensorFlow and Beam
+test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding and serving with an export, in an environment without TensorFlow and Beam
 	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest \
-		tests/test_serving_image.py tests/test_serving_export.py -k "image or environment"
+		tests/test_serving_image.py tests/test_serving_export.py tests/test_web_server.py -k "image or environment"
 
 test-micro: $(VENV)/dev $(VENV)-micro/run ## an export by LiteRT for Microcontrollers, in an environment of its own
 	MICRO_PYTHON=$(CURDIR)/$(VENV)-micro/bin/python $(BIN)/python -m pytest tests/test_micro_export.py
+
+test-browser: $(VENV)/dev ## the page in Chromium, with what `make repro` makes
+	python -m pytest -m browser tests/test_web_page.py tests/test_web_words.py
+
+test-load: $(VENV)/dev ## the server under load and fuzzed, in a short form, with exports/cnn
+	python -m pytest -m load tests/test_web_load.py
 
 check: $(VENV)/dev ## lint, format and types
 	ruff check .

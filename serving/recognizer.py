@@ -76,11 +76,13 @@ class Step(NamedTuple):
         time_s: its end, in seconds from the stream's beginning.
         probabilities: averaged, float32, (classes,).
         heard: the word, or None.
+        features: what the network read, float32, the shape of the view; not to be changed.
     """
 
     time_s: float
     probabilities: Floats
     heard: Heard | None
+    features: Floats
 
 
 class Recognizer:
@@ -128,7 +130,7 @@ class Recognizer:
             self._recent.append(self._network(features))
             averaged: Floats = np.mean(np.stack(self._recent), axis=0, dtype=np.float32)
             end = start + CLIP_SAMPLES
-            yield Step(end / SAMPLE_RATE_HZ, averaged, self._word(averaged, end))
+            yield Step(end / SAMPLE_RATE_HZ, averaged, self._word(averaged, end), features)
 
     def _word(self, averaged: Floats, end: int) -> Heard | None:
         if end < self._deaf_until or len(self._recent) < (self._recent.maxlen or 1):

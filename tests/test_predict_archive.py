@@ -24,7 +24,7 @@ from corpus_tools import Outcome, contents, environment, tar_gz, voice, wav
 from serving_tools import tiny_export
 
 from base.errors import DataError
-from features.audio import decode
+from features.audio_file import decode
 from serving import predict
 from serving.model import Model, open_model
 from serving.predict_archive import source

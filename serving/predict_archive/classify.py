@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from base import files
 from base.errors import DataError
-from features.audio import AudioError, Samples, Second, decode, first_sample, pad_or_trim
-from features.views import SAMPLE_RATE_HZ
+from features.audio import Samples, Second, first_sample, pad_or_trim
+from features.audio_file import AudioError, AudioFile
+from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipelines.engine.work import Step, Work
 from pipelines.ingest import spill
 from pipelines.ingest.tar import LARGEST_MEMBER_BYTES
@@ -177,11 +178,12 @@ def decoded(path: str, data: bytes, second: Second) -> _Read:
         second: which second of a longer recording is taken.
     """
     try:
-        samples = decode(data).samples
+        file = AudioFile(data)
+        start = first_sample(file.blocks(), file.size, second)
+        clip, _ = pad_or_trim(file.stretch(start, start + CLIP_SAMPLES))
     except AudioError as error:
         return _Read(path, None, None, error.reason, str(error))
-    clip, _ = pad_or_trim(samples, first_sample(samples, second))
-    return _Read(path, clip, samples.size / SAMPLE_RATE_HZ)
+    return _Read(path, clip, file.size / SAMPLE_RATE_HZ)
 
 
 class _Opened(threading.local):

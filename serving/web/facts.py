@@ -1,0 +1,64 @@
+"""What the interface and the page say of a model: its classes, its view, its threshold and how well it does."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, Final
+
+from base.errors import DataError
+from serving.description import Export
+from serving.parity import PARITY_FILE
+from serving.web.limits import Limits
+
+_RUN: Final = "litert_network"
+"""The format that the server runs."""
+
+
+def facts(folder: Path, export: Export, limits: Limits, recording: bool) -> dict[str, Any]:
+    """A model for its users; nothing of this machine is in it.
+
+    Args:
+        folder: of the export.
+        export: what it says of itself.
+        limits: the bounds of a file.
+        recording: whether takes of new words may be recorded.
+
+    Raises:
+        DataError: the table of accuracies is missing or damaged.
+    """
+    view = export.feature_view
+    return {
+        "name": export.model,
+        "network": export.network,
+        "classes": list(export.classes),
+        "view": {"name": export.view, "version": export.view_version, "title": view.title, "shape": list(view.shape)},
+        "threshold": export.threshold.value,
+        "accuracy": accuracy(folder),
+        "limits": {
+            "file_bytes": limits.file_bytes,
+            "file_seconds": limits.file_seconds,
+            "file_channels": limits.file_channels,
+        },
+        "recording": recording,
+    }
+
+
+def accuracy(folder: Path) -> dict[str, Any]:
+    """Accuracy on the test clips of the format that the server runs, with its 95 % interval and the number of clips.
+
+    Raises:
+        DataError: the table is missing or damaged.
+    """
+    path = folder / PARITY_FILE
+    try:
+        with path.open(newline="") as file:
+            [row] = [each for each in csv.DictReader(file) if each["name"] == _RUN]
+        return {
+            "share": float(row["accuracy"]),
+            "low": float(row["low"]),
+            "high": float(row["high"]),
+            "clips": int(row["clips"]),
+        }
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise DataError(f"{path} has no line of {_RUN} ({error}); export again") from error

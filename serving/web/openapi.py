@@ -1,0 +1,141 @@
+"""The description of the interface, OpenAPI 3.1, made from the same bounds that the server keeps."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from base import __version__
+from serving.web.limits import Limits
+
+_PROBABILITY: Final = {"type": "number", "minimum": 0, "maximum": 1}
+_ERROR: Final = {
+    "type": "object",
+    "properties": {"error": {"type": "string", "description": "One sentence for people."}},
+    "required": ["error"],
+}
+_REASONS: Final = {
+    400: "The request is not HTTP as it should be.",
+    403: "The request comes from a page of another site.",
+    408: "The body came too slowly.",
+    413: "The file is too large, or its audio too long.",
+    415: "The body is no audio of a known form.",
+    421: "The server does not answer to this name.",
+    422: "The audio is damaged, or beyond a bound.",
+    426: "The address speaks WebSocket.",
+    429: "The client asks for too much.",
+    503: "The server has too much to do.",
+}
+
+
+def document(limits: Limits) -> dict[str, Any]:
+    """The whole description.
+
+    Args:
+        limits: what the texts name.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Keyword spotting",
+            "version": __version__,
+            "description": "What an audio file says, by one exported model. Streams go over a WebSocket at /v1/listen.",
+        },
+        "paths": {
+            "/v1/predict": {"post": _predict(limits)},
+            "/v1/model": {"get": _get("What the model is.", _json("Model"))},
+            "/healthz": {"get": _get("Whether files can be decoded now.", _json("Health"), 503)},
+            "/metrics": {"get": _get("Counters for Prometheus.", {"text/plain": {"schema": {"type": "string"}}})},
+            "/openapi.json": {"get": _get("This description.", _json("Document"))},
+        },
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _predict(limits: Limits) -> dict[str, Any]:
+    file = {"type": "string", "format": "binary"}
+    form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+    text = (
+        f"WAV, FLAC, Ogg Vorbis, Opus or MP3, of 4 to 192 kHz, at most {limits.file_bytes / 1e6:g} MB, "
+        f"{limits.file_seconds:g} seconds and {limits.file_channels} channels. Up to a second it is one clip; "
+        "longer audio is listened to from its beginning to its end."
+    )
+    return {
+        "summary": "What an audio file says.",
+        "description": text,
+        "operationId": "predict",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "audio/wav": {"schema": file},
+                "application/octet-stream": {"schema": file},
+                "multipart/form-data": {"schema": form},
+            },
+        },
+        "responses": {
+            "200": _answer("Its words.", _json("Decoded")),
+            **_errors(400, 403, 408, 413, 415, 421, 422, 429, 503),
+        },
+    }
+
+
+def _get(summary: str, content: dict[str, Any], *errors: int) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": _answer(summary, content), **_errors(400, 421, *errors)}}
+
+
+def _answer(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": content}
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    return {str(status): _answer(_REASONS[status], _json("Error")) for status in statuses}
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _schemas() -> dict[str, Any]:
+    text, number, whole = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
+    guess = _object({"word": text, "probability": _PROBABILITY})
+    heard = _object({"word": text, "time_s": number, "score": _PROBABILITY})
+    return {
+        "Error": _ERROR,
+        "Health": _object({"status": {"const": "ok"}}),
+        "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
+        "Decoded": _object(
+            {
+                "seconds": {"type": "number", "exclusiveMinimum": 0},
+                "top": {
+                    "type": "array",
+                    "items": guess,
+                    "minItems": 1,
+                    "maxItems": 3,
+                    "description": "The most probable classes, best first, of the window that is most certain.",
+                },
+                "heard": {
+                    "type": "array",
+                    "items": heard,
+                    "description": "The words of audio longer than a second; time_s is the end of the window.",
+                },
+                "threshold": _PROBABILITY,
+            }
+        ),
+        "Model": _object(
+            {
+                "name": text,
+                "network": text,
+                "classes": {"type": "array", "items": text, "minItems": 1},
+                "view": _object(
+                    {"name": text, "version": text, "title": text, "shape": {"type": "array", "items": whole}}
+                ),
+                "threshold": _PROBABILITY,
+                "accuracy": _object({"share": _PROBABILITY, "low": _PROBABILITY, "high": _PROBABILITY, "clips": whole}),
+                "limits": _object({"file_bytes": whole, "file_seconds": number, "file_channels": whole}),
+                "recording": {"type": "boolean"},
+            }
+        ),
+    }
