@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from base.errors import DataError
-from features.audio_file import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, AudioError, decode
+from features.audio_file import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, AudioError, AudioFile
 from serving.model import Model
 from serving.predict import decode_recording
 from serving.recognizer import Listening
@@ -34,7 +34,7 @@ def answer(model: Model, data: bytes, listening: Listening, limits: Limits) -> d
         raise Refused(422, f"The body is empty: send an audio file, {_FORMS}.")
     check_bounds(data, limits)
     try:
-        recording = decode(data)
+        recording = AudioFile(data)
     except AudioError as error:
         raise refusal(error) from error
     found = asdict(decode_recording(model, "", recording, listening))
