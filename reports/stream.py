@@ -49,7 +49,7 @@ def drawn(folder: Path) -> bytes:
         left.set(xlim=(0, _HIGHEST_RATE), ylim=(0, 1), xlabel="false accepts per hour", ylabel="words missed")
         left.set_xticks((0, 1, 10, 100), ("0", "1", "10", "100"))
         left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        left.legend(loc="upper right")
+        left.legend(loc="best")
         _words(right, words)
         hours = found["seconds"]["test"] / 3600
         drawing.suptitle(f"{found['model']}: {found['words']['test']} words in {hours:.1f} h of audio")
