@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -213,13 +214,16 @@ def outputs(stage: Stage, folder: Path) -> dict[str, int]:
     return found
 
 
-def kept(stage: Stage, folder: Path, before: dict[str, int], outcome: Outcome) -> int:
-    """How many of the files, or epochs, that were finished before have not been made again by a run that has ended."""
-    if stage.name == "train":
-        epochs = before.get("epochs", 0)
-        return epochs if f"resuming after epoch {epochs}\n" in outcome.stderr else 0
-    found = {path.name: path.stat().st_mtime_ns for path in (folder / stage.output).rglob("*.tfrecord-*")}
-    return sum(found.get(name) == made for name, made in before.items())
+def kept(stage: Stage, folder: Path, before: dict[str, int]) -> int:
+    """How many of the files that were finished before are still those that were made then, wherever they are now."""
+    found = {(path.name, path.stat().st_mtime_ns) for path in (folder / stage.output).rglob("*.tfrecord-*")}
+    return len(found & before.items())
+
+
+def resumed_epochs(outcome: Outcome) -> int:
+    """The epochs that a training that has ended had not to run."""
+    resumed = re.search(r"^resuming after epoch (\d+)$", outcome.stderr, re.MULTILINE)
+    return int(resumed[1]) if resumed else 0
 
 
 def remove(path: Path) -> None:

@@ -58,7 +58,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "extract": ("extract", "clips", "selection.parquet", "out/mfcc"),
 }
 SIZES = {
-    "ingest": ("4k", "200k", "4000k", "6000k"),
+    "ingest": ("4k", "200k", "4000k", "4600k"),
     "select": ("4k", "16k", "32k"),
     "augment": ("100k", "3000k"),
     "extract": ("16k", "600k"),

@@ -177,3 +177,39 @@ def test_outputs_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
         begin_store(str(tmp_path / "file"), {})
     with pytest.raises(DataError, match="is a folder, expected the name of the file"):
         begin_file(str(tmp_path), {})
+
+
+def test_a_run_that_died_while_it_cleared_its_work_has_nothing_left_to_do(
+    log: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = files.remove
+
+    def dies(path: str) -> None:
+        if path.endswith("square-00001.json"):
+            raise KeyboardInterrupt
+        remove(path)
+
+    work = begin_file(out, {})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files, "remove", dies)
+        run(work, range(3), Square(log))
+    run(begin_file(out, {}), range(3), Square(log))
+    assert squared(log) == [0, 1, 2] and files.names(out.rpartition("/")[0]) == ["out.txt"]
+
+
+def test_a_report_that_can_not_be_read_is_made_again(log: Path, out: str) -> None:
+    with pytest.raises(DataError):
+        run(begin_file(out, {}), range(3), Square(log, bad=(2,)))
+    work = begin_file(out, {})
+    files.write_text(work.report_path("square", 0), "")
+    files.write_text(work.report_path("square", 1), '{"index": 1')
+    run(begin_file(out, {}), range(3), Square(log))
+    assert squared(log) == [0, 0, 1, 1, 2]
+
+
+def test_what_killed_runs_left_half_written_is_gone_when_the_next_begins(out: str) -> None:
+    work = begin_file(out, {})
+    for path in (work.path(".spill-00000-00001.0f.part"), files.join(work.staged, ".shard.0f.part")):
+        files.write_text(path, "half")
+    begin_file(out, {})
+    assert [name for name in files.names(work.folder) if name.startswith(".")] == files.names(work.staged) == []

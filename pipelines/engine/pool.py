@@ -43,7 +43,7 @@ def import_ahead(*modules: str) -> None:
         modules: names of the modules that hold a stage's steps.
     """
     if _METHOD == "forkserver" and cores() > 1:
-        multiprocessing.set_forkserver_preload(list(modules))
+        multiprocessing.set_forkserver_preload(["pipelines.engine.ending", *modules])
         _start_server()
 
 

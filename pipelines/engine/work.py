@@ -169,7 +169,10 @@ def publish(work: Work) -> None:
 
 
 def clear(work: Work) -> None:
-    """Remove what is left of the work on an output that is in its place."""
+    """Remove what is left of the work on an output that is in its place; last what says so to a run after a kill."""
+    for name in files.names(work.folder):
+        if name != _COMMITTED_FILE:
+            files.remove(work.path(name))
     files.remove(work.folder)
     remove_empty(work.home)
 

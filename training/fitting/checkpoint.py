@@ -73,7 +73,8 @@ class Checkpoint:
         network.optimizer.finalize_variable_values(network.trainable_variables)
 
     def remove(self) -> None:
-        """Delete all of it: the run is finished."""
+        """Delete all of it: the run is finished; first what would send a run after a kill to the rest."""
+        (self._folder / _STATE_FILE).unlink()
         shutil.rmtree(self._folder)
 
     def _save_weights(self, network: keras.Model) -> None:
