@@ -105,6 +105,8 @@ def read(part: Part, raw: str, on_progress: OnProgress) -> Generator[Member, Non
             return
         read_all = read_zip if format_of(archive.file) == "zip" else read_members
         yield from _with_clips(read_all(file, archive.file, archive.sha256, on_progress), archive)
+        if (size := files.size(files.join(raw, archive.file))) != archive.bytes:
+            raise DataError(f"{archive.file} has {size} bytes, but corpus.json says {archive.bytes}; describe it again")
 
 
 @contextmanager
