@@ -42,7 +42,7 @@ def _fail(message: str, exit_code: int = 1) -> None:
 
 
 def printable(message: str) -> str:
-    """A message in one line; what a terminal would take for a command, such as escapes in a file's name, is spelled out."""
+    """A message in one line, with what a terminal would take for a command spelled out, such as escapes in names."""
     characters = " ".join(message.split())
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in characters)
 
