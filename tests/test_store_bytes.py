@@ -49,7 +49,7 @@ def test_hashes_of_an_untouched_store_hold(store: Path) -> None:
 
 
 def every_byte_is_noticed(store: Path, stride: int) -> int:
-    """Change bytes of each file in turn: those of a stride, of shards a few alone, which every record's checksum keeps."""
+    """Change bytes of each file in turn, one in `stride`; of shards, whose records have checksums, a few alone."""
     tried = 0
     for path in sorted(store.iterdir()):
         content = path.read_bytes()
