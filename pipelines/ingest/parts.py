@@ -104,7 +104,10 @@ def read(part: Part, raw: str, on_progress: OnProgress) -> Generator[Member, Non
         with _open(files.join(raw, archive.file)) as file:
             yield from read_part(file, archive.file, part.start, part.stop, on_progress)
         return
-    yield from _with_clips(read_archive(files.join(raw, archive.file), archive.sha256, on_progress), archive)
+    path = files.join(raw, archive.file)
+    yield from _with_clips(read_archive(path, archive.sha256, on_progress), archive)
+    if (size := files.size(path)) != archive.bytes:
+        raise DataError(f"{archive.file} has {size} bytes, but corpus.json says {archive.bytes}; describe it again")
 
 
 def read_archive(path: str, sha256: str | None, on_progress: OnProgress) -> Generator[Member, None, None]:
