@@ -40,6 +40,7 @@ class Taught:
         words: the new ones.
         takes: how many there were of each.
         seconds: of each step.
+        cpu_seconds: of all processors together, of each step; other work on the machine does not change them.
         figures: of the model before and after, on old and new classes.
         format: of the description itself.
     """
@@ -47,6 +48,7 @@ class Taught:
     words: tuple[str, ...]
     takes: dict[str, int]
     seconds: dict[str, float]
+    cpu_seconds: dict[str, float]
     figures: tuple[Figures, ...]
     format: str = FORMAT
 

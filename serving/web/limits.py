@@ -43,6 +43,7 @@ class Limits:
         listeners: streams that are listened to at once.
         listeners_per_address: of one address.
         ahead_s: how far a stream may be ahead of real time.
+        behind_s: of sound that waits for the network; what is later is left out.
         silent_s: how long a listener may send nothing.
         send_s: time for a listener to take what it is sent.
     """
@@ -63,6 +64,7 @@ class Limits:
     listeners: PositiveInt = 8
     listeners_per_address: PositiveInt = 4
     ahead_s: PositiveFloat = 5.0
+    behind_s: PositiveFloat = 3.0
     silent_s: PositiveFloat = 20.0
     send_s: PositiveFloat = 5.0
 

@@ -2,7 +2,8 @@
 
 The client sends binary messages: little-endian samples of one channel at 16 kHz. The server first sends a text message
 "ready" that says what follows; then for each window a text message "step", and after it a binary one with the rows of
-features that are new, little-endian float32. A refusal is a text message "refused" with a sentence, before the end.
+features that are new, little-endian float32. A text message "late" says how much sound was left out, where the server
+is slower than the stream. A refusal is a text message "refused" with a sentence, before the end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ, View
 from serving.model import Model
 from serving.predict import guesses
 from serving.recognizer import Listening, Recognizer, Step
+from serving.web.backlog import Backlog
 from serving.web.limits import Limits, Refused
 from serving.web.metrics import Metrics
 from serving.web.quota import Bucket
@@ -117,28 +119,41 @@ class Live:
     async def _steps(self, socket: web.WebSocketResponse) -> None:
         model, recognizer = self._model, self._model.recognizer(self._listening)
         classes, fresh = model.export.classes, fresh_rows(model.export.feature_view, self._listening.step_ms)
-        ahead = Bucket(_FASTER_THAN_REAL * SAMPLE_RATE_HZ, self._limits.ahead_s * SAMPLE_RATE_HZ)
-        loop = asyncio.get_running_loop()
+        backlog = Backlog(int(self._limits.behind_s * SAMPLE_RATE_HZ))
         await self._send(socket, ready(model, self._listening))
-        async for samples in self._messages(socket):
-            if not ahead.take(len(samples)):
-                raise Refused(429, "The samples come faster than sound does.")
-            for step in await loop.run_in_executor(self._thread, fed, recognizer, samples):
-                await self._send(socket, said(step, classes), rows(step, fresh))
-                if step.heard:
-                    self._metrics.heard.labels(step.heard.word).inc()
+        reading = asyncio.create_task(self._read(socket, backlog))
+        try:
+            while (samples := await backlog.take()) is not None:
+                if left_out := backlog.left_out():
+                    await self._send(socket, {"type": "late", "left_out_s": left_out / SAMPLE_RATE_HZ})
+                for step in await asyncio.get_running_loop().run_in_executor(self._thread, fed, recognizer, samples):
+                    await self._send(socket, said(step, classes), rows(step, fresh))
+                    if step.heard:
+                        self._metrics.heard.labels(step.heard.word).inc()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
-    async def _messages(self, socket: web.WebSocketResponse) -> Any:
-        while True:
-            try:
+    async def _read(self, socket: web.WebSocketResponse, backlog: Backlog) -> None:
+        """Take what comes as it comes, however long the network takes: else a client could not end the stream."""
+        ahead = Bucket(_FASTER_THAN_REAL * SAMPLE_RATE_HZ, self._limits.ahead_s * SAMPLE_RATE_HZ)
+        try:
+            while True:
                 message = await socket.receive(self._limits.silent_s)
-            except TimeoutError:
-                raise Refused(408, f"No sound came for {self._limits.silent_s:g} seconds.") from None
-            if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
-                return
-            if message.type != WSMsgType.BINARY or len(message.data) % 2:
-                raise Refused(422, "A message is no samples of 16 bits: send them as binary, whole.")
-            yield np.frombuffer(message.data, "<i2").astype(np.int16)
+                if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+                    break
+                if message.type != WSMsgType.BINARY or len(message.data) % 2:
+                    raise Refused(422, "A message is no samples of 16 bits: send them as binary, whole.")
+                samples = np.frombuffer(message.data, "<i2").astype(np.int16)
+                if not ahead.take(len(samples)):
+                    raise Refused(429, "The samples come faster than sound does.")
+                backlog.put(samples)
+        except TimeoutError:
+            backlog.end(Refused(408, f"No sound came for {self._limits.silent_s:g} seconds."))
+        except (Refused, ConnectionError) as error:
+            backlog.end(error)
+        else:
+            backlog.end()
 
     async def _send(self, socket: web.WebSocketResponse, content: dict[str, Any], also: Floats | None = None) -> None:
         async with asyncio.timeout(self._limits.send_s):

@@ -2,6 +2,7 @@
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
+const WARNING_MS = 4000;
 const MOST_WAITING_BYTES = 64000; // two seconds
 
 export class Stream {
@@ -34,6 +35,8 @@ export class Stream {
       this.wait = FIRST_WAIT_MS;
       this.handlers.problem(null);
       this.handlers.ready(content);
+    } else if (content.type === "late") {
+      this.warn("The server is slow: some sound is left out.");
     } else if (content.type === "refused") {
       this.refused = content.error;
     } else {
@@ -43,6 +46,7 @@ export class Stream {
 
   lost() {
     if (!this.open) return;
+    this.isReady = false;
     const seconds = (this.wait / 1000).toFixed(this.wait < 1000 ? 1 : 0);
     const why = this.refused ?? "The server is gone.";
     this.handlers.problem(`${why} The page tries again in ${seconds} s.`);
@@ -54,15 +58,23 @@ export class Stream {
   send(block) {
     if (!this.isReady || this.socket.readyState !== WebSocket.OPEN) return;
     if (this.socket.bufferedAmount > MOST_WAITING_BYTES) {
-      this.handlers.problem("The connection is slow: some sound is left out.");
+      this.warn("The connection is slow: some sound is left out.");
       return;
     }
     this.socket.send(block);
   }
 
+  // Says something for a while.
+  warn(sentence) {
+    this.handlers.problem(sentence);
+    clearTimeout(this.warning);
+    this.warning = setTimeout(() => this.isReady && this.handlers.problem(null), WARNING_MS);
+  }
+
   close() {
     this.open = false;
     clearTimeout(this.timer);
+    clearTimeout(this.warning);
     this.socket.close();
   }
 }
