@@ -9,7 +9,8 @@ from corpus_tools import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.splits import SILENCE_GAP_SAMPLES, SPLITS, stretch_of
+from features.splits import SPLITS
+from features.stretches import SILENCE_GAP_SAMPLES, stretch_of
 from features.views import CLIP_SAMPLES
 from pipelines.ingest.config import Silence
 from pipelines.ingest.silence import cut, gain

@@ -15,7 +15,8 @@ from base import files
 from base.errors import DataError
 from features.audio import Samples
 from features.audio_file import AudioError, AudioFile
-from features.splits import SILENCE_GAP_SAMPLES, hash64, stretch_of
+from features.splits import hash64
+from features.stretches import SILENCE_GAP_SAMPLES, stretch_of
 from features.views import CLIP_SAMPLES, FULL_SCALE
 from pipelines.engine.work import Work
 from stores.framing import read_records

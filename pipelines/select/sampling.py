@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from features import clip_id
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, UNLABELED, class_names, class_of_word
-from features.splits import SILENCE_GAP_SAMPLES, SPLITS, SplitName, hash64, speaker_split, stretch_of
+from features.splits import SPLITS, SplitName, hash64, speaker_split
+from features.stretches import SILENCE_GAP_SAMPLES, stretch_of
 from pipelines.select.config import Classes, Select
 from stores.lineage import SampleSize, SampleSizes
 

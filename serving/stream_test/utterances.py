@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from base.errors import DataError
 from features.labels import SILENCE_CLASS
-from features.splits import SILENCE_GAP_SAMPLES, SplitName, stretch_of
+from features.splits import SplitName
+from features.stretches import SILENCE_GAP_SAMPLES, stretch_of
 from features.views import FULL_SCALE, SAMPLE_RATE_HZ
 from readers.audio import audio_of
 from readers.store import Store
