@@ -128,7 +128,7 @@ def test_files_are_decoded_with_what_the_image_has(image: Image, export: Path, t
     assert json.loads(done.stdout)["top"][0]["probability"] == pytest.approx(expected.top[0].probability, abs=1e-6)
 
 
-def test_its_command_serves_and_its_health_check_says_so(image: Image, export: Path) -> None:
+def test_its_command_serves_and_its_health_check_says_so(image: Image, export: Path, tmp_path: Path) -> None:
     module = json.loads(values("CMD")[0])[2]
     if not (image.folder / Path(*module.split("."))).exists():
         pytest.skip(f"this checkout has no {module}")
@@ -140,11 +140,12 @@ def test_its_command_serves_and_its_health_check_says_so(image: Image, export: P
         for text in (values("CMD")[0], values("HEALTHCHECK")[0])
     )
     environment = {**image.environment, "http_proxy": "", "no_proxy": "*"}
-    with subprocess.Popen(command, cwd=image.folder, env=environment, stderr=subprocess.DEVNULL) as server:
+    log = tmp_path / "server.log"
+    with log.open("wb") as out, subprocess.Popen(command, cwd=image.folder, env=environment, stderr=out) as server:
         try:
             deadline = time.monotonic() + 120
             while subprocess.run(check, env=environment, capture_output=True, check=False).returncode:
-                assert server.poll() is None and time.monotonic() < deadline
+                assert server.poll() is None and time.monotonic() < deadline, log.read_text()
                 time.sleep(0.5)
         finally:
             server.terminate()
