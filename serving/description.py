@@ -18,6 +18,8 @@ from stores.lineage import Archive, Task
 
 FORMAT: Final = "keyword-spotting-export/1"
 EXPORT_FILE: Final = "export.json"
+PARITY_FILE: Final = "parity.csv"
+"""Each format against the trained model."""
 
 Format: TypeAlias = Literal["saved_model", "litert", "litert_network", "litert_int8", "onnx"]
 FORMATS: Final[tuple[Format, ...]] = ("saved_model", "litert", "litert_network", "litert_int8", "onnx")

@@ -36,6 +36,7 @@ from serving.cost import FormatCost, measured
 from serving.description import (
     EXPORT_FILE,
     FORMATS,
+    PARITY_FILE,
     PLACES,
     Calibration,
     Export,
@@ -156,7 +157,7 @@ def clear(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file: name a folder for the export")
-    known = {EXPORT_FILE, parity.PARITY_FILE, *PLACES.values()}
+    known = {EXPORT_FILE, PARITY_FILE, *PLACES.values()}
     if folder.exists() and (foreign := sorted(path.name for path in folder.iterdir() if path.name not in known)):
         raise DataError(f"{folder} holds {foreign[0]}, which no export wrote: name a folder of its own")
     (folder / EXPORT_FILE).unlink(missing_ok=True)

@@ -18,10 +18,9 @@ from results.evaluation import write_csv
 from results.metrics import wilson_interval
 from results.predictions import Predictions
 from serving.cost import FormatCost
-from serving.description import Export, Format
+from serving.description import PARITY_FILE, Export, Format
 from serving.runtimes import Classify
 
-PARITY_FILE: Final = "parity.csv"
 _CLIPS_AT_ONCE: Final = 64
 _POINT: Final = 0.01
 

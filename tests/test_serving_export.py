@@ -25,7 +25,7 @@ from readers.audio import audio_of
 from readers.store import open_store
 from results.predictions import Predictions, read_predictions
 from serving import export, parity, predict
-from serving.description import FORMATS, Quantization, checked_file, read_export
+from serving.description import FORMATS, PARITY_FILE, Quantization, checked_file, read_export
 from serving.model import open_model
 from serving.runtimes import classifier, quantized, real
 from serving.threshold import threshold
@@ -96,7 +96,7 @@ def test_each_format_says_of_every_test_clip_what_evaluate_says(name: str, proje
 
 
 def test_parity_is_measured_on_all_test_clips_and_agrees_with_the_predictions(project: Path) -> None:
-    with (project / "export" / parity.PARITY_FILE).open(newline="") as file:
+    with (project / "export" / PARITY_FILE).open(newline="") as file:
         table = {row["name"]: row for row in csv.DictReader(file)}
     expected = trained(project)
     assert list(table) == ["keras", *FORMATS]
@@ -131,7 +131,7 @@ def test_a_second_export_has_the_same_bytes(project: Path, copy: Path) -> None:
         assert once == again, name
     tables = []
     for folder in (project, copy):
-        with (folder / "export" / parity.PARITY_FILE).open(newline="") as file:
+        with (folder / "export" / PARITY_FILE).open(newline="") as file:
             tables.append(
                 [row | {"bytes": ""} if row["name"] == "saved_model" else row for row in csv.DictReader(file)]
             )
