@@ -44,6 +44,7 @@ class Tally:
     Attributes:
         seconds: of each good file, from its first byte to the last of its answer.
         delays: of each window of a good stream, from its last sample to its answer, in seconds.
+        left_out_s: sound of good streams that was left out, since the server was behind.
         errors: of good clients, each a sentence.
         hostile: how hostile ones ended, by behavior and status.
         fuzzed: statuses of damaged files.
@@ -52,6 +53,7 @@ class Tally:
 
     seconds: list[float] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
+    left_out_s: float = 0.0
     errors: list[str] = field(default_factory=list)
     hostile: Counter[str] = field(default_factory=Counter)
     fuzzed: Counter[int] = field(default_factory=Counter)
@@ -215,11 +217,16 @@ async def stream(port: int, address: str, samples: hostile.Samples, end: float, 
 
 
 async def _answers(socket: aiohttp.ClientWebSocketResponse, sent: list[float], tally: Tally) -> None:
+    left_out_s = 0.0
     async for message in socket:
         if message.type == aiohttp.WSMsgType.TEXT:
             content = json.loads(message.data)
             if content["type"] == "step":
-                tally.delays.append(time.monotonic() - sent[round(content["time_s"] * 16_000 / _BLOCK) - 1])
+                last = round((content["time_s"] + left_out_s) * 16_000 / _BLOCK) - 1
+                tally.delays.append(time.monotonic() - sent[last])
+            elif content["type"] == "late":
+                left_out_s += content["left_out_s"]
+                tally.left_out_s += content["left_out_s"]
             elif content["type"] == "refused":
                 tally.errors.append(f"a stream was refused: {content['error']}")
 
@@ -255,6 +262,7 @@ def summary(tally: Tally, lost: int) -> dict[str, Any]:
     return {
         "good files": len(tally.seconds),
         "windows of good streams": len(tally.delays),
+        "sound of good streams left out, s": round(tally.left_out_s),
         "errors": len(tally.errors),
         "file, ms": quantiles(tally.seconds),
         "window, ms": quantiles(tally.delays),

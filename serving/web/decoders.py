@@ -69,11 +69,15 @@ class Decoders:
         Raises:
             Refused: too many files wait, or this one took too long.
         """
+        busy = Refused(503, "The server has too many files to decode now: try again in a few seconds.")
         if self.waiting >= self._limits.waiting and self._idle.empty():
-            raise Refused(503, "The server has too many files to decode now: try again in a few seconds.")
+            raise busy
         self.waiting += 1
         try:
-            decoder = await self._idle.get()
+            async with asyncio.timeout(self._limits.wait_s):
+                decoder = await self._idle.get()
+        except TimeoutError:
+            raise busy from None
         finally:
             self.waiting -= 1
         try:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from base.errors import DataError
-from serving.description import Export
-from serving.parity import PARITY_FILE
+from serving.description import PARITY_FILE, Export
 from serving.web.limits import Limits
 
 _RUN: Final = "litert_network"

@@ -35,6 +35,7 @@ class Limits:
         decoders: processes that decode files.
         decoder_bytes: memory that one of them may ask for.
         waiting: files that wait for one of them.
+        wait_s: how long a file waits for one.
         connections: open at once, of all clients.
         connections_per_address: of one address.
         idle_s: how long a connection may stay open without a whole request.
@@ -56,6 +57,7 @@ class Limits:
     decoders: PositiveInt = 2
     decoder_bytes: PositiveInt = 2_000_000_000
     waiting: PositiveInt = 32
+    wait_s: PositiveFloat = 20.0
     connections: PositiveInt = 256
     connections_per_address: PositiveInt = 32
     idle_s: PositiveFloat = 15.0
