@@ -40,7 +40,7 @@ from registry.export.folder import EXPORT_FILE
 from registry.export.plan import FORMAT_NAMES, FormatName, make_plan
 from registry.export.webdataset import key
 from stores.framing import RecordWriter
-from stores.manifest import CATALOG_FILE, MANIFEST_FILE, Shard
+from stores.manifest import CATALOG_FILE, MANIFEST_FILE, Shard, shard_file
 
 SPLITS = ("train", "validation", "test")
 
@@ -125,14 +125,17 @@ def test_two_clips_of_one_name_are_not_one_file(stores: dict[str, Store], tmp_pa
     ids = ["a_b/c_nohash_0", "a/b_c_nohash_0"]
     store = stores["mfcc"]
     record = next(store.records("train"))
-    with (tmp_path / "one").open("wb") as file:
+    name_of_shard = shard_file(store.name, "train", 0, 1)
+    with (tmp_path / name_of_shard).open("wb") as file:
         writer = RecordWriter(file)
         for name in ids:
             writer.write(store.record.encode({**record, "id": name, "label": store.classes.index("_unknown_")}))
     rows = {"id": ids, "word": ["a_b", "a"], "speaker": ["c", "b_c"], "split": ["train"] * 2, "shard": [0, 0]}
     pq.write_table(pa.table(rows), tmp_path / CATALOG_FILE)
-    shard = Shard("one", "train", writer.records, writer.bytes, writer.sha256)
-    alike = Store(str(tmp_path), dataclasses.replace(store.manifest, shards=(shard,)))
+    shard = Shard(name_of_shard, "train", writer.records, writer.bytes, writer.sha256)
+    manifest = dataclasses.replace(store.manifest, shards=(shard,))
+    (tmp_path / MANIFEST_FILE).write_text(manifest.to_json())
+    alike = Store(str(tmp_path), manifest)
     with pytest.raises(DataError, match=r"two clips would be train/_unknown_/a_b_c_nohash_0\.csv: choose a format"):
         export_to(tmp_path / "csv", alike, "csv")
     samples = webdataset_samples(export_to(tmp_path / "tar", alike, "webdataset"), "train")
