@@ -24,7 +24,8 @@ from corpus_tools import Outcome, contents, environment, tar_gz, voice, wav
 from serving_tools import tiny_export
 
 from base.errors import DataError
-from features.audio_file import decode
+from features.audio import encode_audio
+from features.audio_file import AudioFile, decode
 from serving import predict
 from serving.model import Model, open_model
 from serving.predict_archive import source
@@ -130,7 +131,7 @@ def test_every_clip_has_the_label_and_the_probabilities_that_predict_gives_it_in
     assert [row["fname"] for row in table] == sorted(files)
     for row in table:
         recording = decode(files[row["fname"]])
-        first = recording._replace(samples=recording.samples[:16_000])
+        first = AudioFile(encode_audio(recording.samples[:16_000], 16_000))
         expected = predict.decode_recording(model, row["fname"], first, Listening())
         assert row["seconds"] == len(recording.samples) / 16_000
         assert row["label"] == CLASSES[int(np.argmax(row["probabilities"]))] == expected.top[0].word

@@ -20,6 +20,7 @@ from letter_store import expected_ids, letter_store, record_of
 from base.errors import DataError
 from readers.arrays import MOST_MAPPED_SHARDS, ArrayReader, Columns
 from readers.store import Store, open_store
+from stores.manifest import MANIFEST_FILE
 
 COUNTS = (5, 0, 1, 7, 0)
 SPLITS = ("train", "validation", "test")
@@ -149,9 +150,12 @@ def test_damage_is_named_by_file_and_byte_where_it_is_read_and_nowhere_else(tmp_
             read()
 
 
-def test_a_shard_with_other_records_than_the_manifest_says_is_refused(store: Store) -> None:
-    (shard, *_) = store.shards("train")
-    reader = ArrayReader(store.path, [dataclasses.replace(shard, records=4)], store.record, ("id",))
+def test_a_shard_with_other_records_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
+    store = letter_store(tmp_path, (5,))
+    (shard, *others) = store.manifest.shards
+    wrong = store.manifest.with_shards((dataclasses.replace(shard, records=4), *others))
+    (tmp_path / MANIFEST_FILE).write_text(wrong.to_json())
+    reader = Store(store.path, wrong).numpy(shard.split)
     with pytest.raises(DataError, match=f"{shard.file} has 5 records, expected 4"):
         reader[0]
 

@@ -30,7 +30,7 @@ from registry.drift.comparison import Verdict, drift, skew
 from registry.drift.measures import MEASURES, Thresholds, Validate
 from registry.drift.profile import Profile, SplitProfile, profile
 from stores.catalog import VIEW_CATALOG_SCHEMA
-from stores.manifest import CATALOG_FILE, STATISTICS_FILE, Manifest, Shard
+from stores.manifest import CATALOG_FILE, STATISTICS_FILE, Manifest, Shard, shard_file
 from stores.tables import write_table
 from stores.writing import commit
 
@@ -99,7 +99,10 @@ class Planted:
             archives=(),
             clip_parameters={},
             task=task_of(),
-            shards=tuple(Shard(f"{split}.tfrecord", split, len(rows), 0, "") for split, rows in self.rows.items()),
+            shards=tuple(
+                Shard(shard_file("small", split, 0, 1), split, len(rows), 0, "0" * 64)
+                for split, rows in self.rows.items()
+            ),
         )
         commit(str(folder), manifest, (CATALOG_FILE, STATISTICS_FILE))
         return open_store(folder)
