@@ -73,6 +73,8 @@ def claimed(output: str, work: str, foreign: Callable[[], str | None]) -> Iterat
     if files.is_remote(output):
         yield
         return
+    home = work[: work.rindex(WORK_FOLDER)] or "."
+    is_new = not os.path.isdir(home)
     with _locked(lock, output):
         try:
             yield
@@ -80,6 +82,9 @@ def claimed(output: str, work: str, foreign: Callable[[], str | None]) -> Iterat
             if foreign() is None:  # else the lock says whose the unfinished files are
                 os.unlink(lock)
                 remove_empty(work)
+                if is_new:
+                    with contextlib.suppress(OSError):  # the output is there
+                        os.rmdir(home)
 
 
 def remove_empty(work: str) -> None:
@@ -111,8 +116,8 @@ def _acquired(lock: str, output: str) -> TextIO:
         DataError: another process has locked it.
     """
     while True:
-        os.makedirs(posixpath.dirname(lock), exist_ok=True)
         try:
+            os.makedirs(posixpath.dirname(lock), exist_ok=True)
             file = open(lock, "a+")  # noqa: SIM115
         except FileNotFoundError:  # a run that has just finished removed the folder
             continue
