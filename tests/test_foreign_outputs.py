@@ -42,12 +42,12 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "select onto a text": (("select", "clips", "mine/thesis.txt"), "mine/thesis.txt"),
     "select onto a table of something else": (("select", "clips", "clips/catalog.parquet"), "clips/catalog.parquet"),
     "ingest onto a manifest of something else": (("ingest", "raw", "mine"), "mine/manifest.json"),
-    "ingest onto features": (("ingest", "raw", "VIEW"), "VIEW/catalog.parquet"),
+    "ingest onto features": (("ingest", "raw", "VIEW"), "VIEW/SHA256SUMS"),
     "extract onto a catalog of something else": (
         ("extract", "clips", "selection.parquet", "mine/mfcc"),
         "mine/mfcc/VERSION/catalog.parquet",
     ),
-    "augment onto the clips that it reads": (("augment", "clips", "selection.parquet", "."), "./clips/catalog.parquet"),
+    "augment onto the clips that it reads": (("augment", "clips", "selection.parquet", "."), "./clips/SHA256SUMS"),
 }
 
 
@@ -62,7 +62,7 @@ def test_a_stage_refuses_to_replace_what_it_has_not_made(mistake: str, folder: P
     if command[0] == "augment":
         text = (folder / "params.yaml").read_text().replace("ninefold:", f"{folder.name}:", 1)
         (folder / "params.yaml").write_text(text)
-        command[-1], path = str(folder), str(folder / "clips" / "catalog.parquet")
+        command[-1], path = str(folder), str(folder / "clips" / "SHA256SUMS")
     before = contents(folder)
     assert_refused(call(folder, *command), f"{path} was not made by this command: move it away, or name another output")
     assert contents(folder) == before
