@@ -25,7 +25,7 @@ from corpus_tools import environment
 from test_serving_export import project as project
 from web_tools import Server, encoded, serving, tone
 
-from features.audio_file import decode
+from features.audio_file import AudioFile
 from readers.audio import audio_of
 from readers.store import open_store
 from results.predictions import read_predictions
@@ -62,7 +62,7 @@ def server(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 def answered(model: Any, data: bytes) -> dict[str, Any]:
     """What `predict` finds, as the interface says it."""
-    found = decode_recording(model, "", decode(data), Listening())
+    found = decode_recording(model, "", AudioFile(data), Listening())
     return {
         "seconds": found.seconds,
         "top": [{"word": each.word, "probability": each.probability} for each in found.top],
