@@ -246,6 +246,7 @@ def outputs(folder: Path) -> dict[str, str]:
     return {name: digest for name, digest in contents(folder).items() if name.startswith(("out", "_work"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["clips.tar.gz", "clips"])
 def test_one_worker_two_workers_other_modes_and_a_run_that_was_killed_give_the_same_bytes(
     kind: str, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -102,6 +102,7 @@ def test_a_format_that_loses_too_much_is_an_error(project: Path) -> None:
         parity.check(table, points - 0.01)
 
 
+@pytest.mark.slow
 def test_a_second_export_has_the_same_bytes(project: Path, copy: Path) -> None:
     """In one process TensorFlow numbers the functions of a second SavedModel on, so that its bytes are not compared."""
     assert commanded(copy, *ARGUMENTS) == 0

@@ -344,6 +344,7 @@ def test_only_clips_of_a_split_sound_in_its_stream(tested: Path, project: Path) 
     assert all(recordings) and not recordings[0] & recordings[1]
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_what_is_lost_is(tested: Path, project: Path, speech: Path) -> None:
     parts = sorted((tested / "probabilities").rglob("*.npy"))
     before, times = (tested / "stream.json").read_text(), [part.stat().st_mtime_ns for part in parts]
@@ -363,6 +364,7 @@ def test_the_picture_is_drawn_from_the_tables(tested: Path) -> None:
     assert content.startswith(b"\x89PNG") and content == picture.drawn(tested)
 
 
+@pytest.mark.slow
 def test_one_word_alone_is_listened_for(project: Path) -> None:
     done = command(
         project, "serving.stream_test", "alone", "--hours", "0.01", "--word", "yes", "--rules", "mlperf_tiny"
@@ -373,6 +375,7 @@ def test_one_word_alone_is_listened_for(project: Path) -> None:
     assert "passed" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [(("--word", "perhaps"), "no word 'perhaps'"), (("--speech", "nowhere"), "0 audio files")],
@@ -382,6 +385,7 @@ def test_what_does_not_fit_is_one_sentence(project: Path, arguments: tuple[str, 
     assert done.returncode == 1 and reason in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_false_accepts_become_clips_of_a_corpus_for_training(project: Path, speech: Path) -> None:
     done = command(
         project,
