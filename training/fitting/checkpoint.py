@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -80,8 +81,10 @@ class Checkpoint:
     def _save_weights(self, network: keras.Model) -> None:
         """Write the weights by NumPy: HDF5, which Keras writes, brings the process down on a full disk."""
         values = [keras.ops.convert_to_numpy(each) for each in _weights_of(network)]
+        packed = io.BytesIO()  # NumPy's archive complains where the file under it is closed by a full disk
+        np.savez(packed, *values)
         with published(str(self._weights(len(self.rows))), lasting=True) as file:
-            np.savez(file, *values)
+            file.write(packed.getbuffer())
 
     def _load(self, network: keras.Model, epoch: int) -> None:
         path = self._weights(epoch)
