@@ -148,7 +148,7 @@ def test_what_may_not_be_read_or_written_is_one_sentence(finished: Path, folder:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), [("train", "60k"), ("train", "100k"), ("evaluate", "8k")])
+@pytest.mark.parametrize(("name", "size"), [("train", "60k"), ("evaluate", "8k")])
 def test_a_full_disk_ends_training_and_evaluation_likewise(name: str, size: str, trained: Path, tmp_path: Path) -> None:
     stage = STAGES[name]
     inputs_of(stage, trained, tmp_path)
