@@ -6,6 +6,7 @@ were fed. An input that ends in anything but a value or a documented error is ke
 
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import sys
@@ -67,17 +68,18 @@ def _run(name: str, seconds: int, runs: int | None, folder: Path) -> bool:
     fed = f"{int(counted[-1][0]):,} inputs in {counted[-1][1]} s" if counted else "ended before its time"
     kept = [each for each in crashes.iterdir() if not each.name.startswith("slow-unit")]  # those ended in time
     ended_well = done.returncode == 0 and bool(counted) and not kept
-    click.echo(f"{name}: {fed}, {len(list(corpus.iterdir()))} of them of interest; {len(kept)} found"
-               + ("" if ended_well else f", see {folder}"))  # fmt: skip
+    click.echo(f"{name}: {fed}, {len(list(corpus.iterdir()))} of them of interest; {len(kept)} found")
+    if not ended_well:
+        click.echo("\n".join(line for line in done.stderr.splitlines() if not line.startswith(("#", "INFO: "))))
+        for each in kept:
+            click.echo(f"{each}, in base 64: {base64.b64encode(each.read_bytes()).decode()}")
     return ended_well
 
 
 def _fuzz(name: str, options: list[str]) -> None:
     import atheris
 
-    with atheris.instrument_imports(
-        include=["base", "features", "pipelines", "readers", "stores", "tarfile", "zipfile"]
-    ):
+    with atheris.instrument_imports(include=INSTRUMENTED):
         from fuzz_targets import TARGETS
     atheris.Setup([sys.argv[0], *options], TARGETS[name].feed)
     atheris.Fuzz()

@@ -178,8 +178,10 @@ class _Group(io.BytesIO):
         self.most_bytes = LARGEST_HEADERS_BYTES
 
     def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:  # of a header that gives a size below zero
+            raise tarfile.ReadError("a header gives a negative size")
         position = self.tell()
-        missing = position + (size or 0) - self.bytes
+        missing = position + size - self.bytes
         if self.bytes + missing > self.most_bytes:
             raise tarfile.ReadError(f"headers of {self.bytes + missing} bytes, expected at most {self.most_bytes}")
         if missing > 0:
@@ -218,7 +220,7 @@ def _explained(stream: BinaryIO, header: bytes, global_headers: dict[str, str], 
         raise
     except RecursionError as error:
         raise DataError(f"{name} is damaged: it has hundreds of headers before one member; get it again") from error
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:  # the last from numbers of hundreds of digits
         raise DataError(f"{name} is damaged or cut short ({_brief(error)}); get it again") from error
     _skip(stream, archive.offset - group.bytes, name)
     return member, archive.offset
