@@ -1,10 +1,11 @@
 # Sets up the virtual environment and runs the chain, the tests and the checks; `make help` lists the targets.
 
 PYTHON ?= python3.11
-UV_VERSION := 0.13.8
+UPGRADE ?= --upgrade
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test serving micro)
+LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test serving micro supply uv)
+INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --require-hashes --python
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -13,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock clean fuzz
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock supply clean fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,48 +84,62 @@ benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
 docs: $(VENV)/dev ## run what the pages in docs/ show on the stores in data/ and write the output into them
 	python -m docs.refresh docs/commands.md docs/reading.md docs/queries.md
 
-lock: ## pin all dependencies again, at their newest
+lock: ## pin all dependencies again, at their newest; those that are pinned stay with UPGRADE=
 	@for name in $(LOCKED); do \
-		(echo "# Every package that $$name.in needs, pinned by \`make lock\`." \
-			&& uv pip compile --quiet --upgrade --no-annotate --no-header $$name.in) > $$name.new \
-			&& mv $$name.new $$name.txt || exit; \
+		cp $$name.txt $$name.new 2>/dev/null; \
+		uv pip compile --quiet $(UPGRADE) --no-annotate --generate-hashes --output-file $$name.new $$name.in \
+			--custom-compile-command "make lock" && mv $$name.new $$name.txt || exit; \
 	done
+
+supply: $(VENV)/dev $(VENV)-supply/run ## list what is installed (SBOM, licenses) and ask for known holes in it, in build/supply/
+	mkdir -p build/supply
+	$(VENV)-supply/bin/cyclonedx-py environment --output-reproducible --output-file build/supply/sbom.json $(BIN)/python
+	$(VENV)-supply/bin/pip-licenses --python $(BIN)/python --format=csv --order=license --with-urls \
+		--output-file build/supply/licenses.csv
+	$(VENV)-supply/bin/pip-audit --require-hashes --disable-pip --requirement requirements-dev.txt \
+		--format markdown --output build/supply/holes.md
+	@echo "$$(grep --count 'could not be audited' build/supply/holes.md) packages could not be looked up, see build/supply/holes.md"
 
 clean: ## remove data, models and results, but not the cache of DVC
 	rm -rf build comparison data models evaluation exports validation dvclive logs
 
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-uv.txt
+	$(INSTALL) $(BIN)/python --requirement requirements.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/run requirements-dev.txt
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(BIN)/python --requirement requirements-dev.txt
+	$(INSTALL) $(BIN)/python --requirement requirements-dev.txt
 	touch $@
 
 $(VENV)-torch/dev: $(VENV)/run requirements-torch.txt
 	$(PYTHON) -m venv $(VENV)-torch
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-torch/bin/python --requirement requirements-torch.txt
+	$(INSTALL) $(VENV)-torch/bin/python --requirement requirements-torch.txt
 	touch $@
 
 $(VENV)-formats/dev: $(VENV)/run requirements-formats.txt
 	$(PYTHON) -m venv $(VENV)-formats
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-formats/bin/python --requirement requirements-formats.txt
+	$(INSTALL) $(VENV)-formats/bin/python --requirement requirements-formats.txt
 	touch $@
 
 $(VENV)-pipelines/dev: $(VENV)/run requirements-pipelines.txt requirements-pipelines-test.txt
 	$(PYTHON) -m venv $(VENV)-pipelines
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-pipelines/bin/python \
+	$(INSTALL) $(VENV)-pipelines/bin/python \
 		--requirement requirements-pipelines.txt --requirement requirements-pipelines-test.txt
 	touch $@
 
 $(VENV)-serving/run: $(VENV)/run requirements-serving.txt
 	$(PYTHON) -m venv $(VENV)-serving
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-serving/bin/python --requirement requirements-serving.txt
+	$(INSTALL) $(VENV)-serving/bin/python --requirement requirements-serving.txt
+	touch $@
+
+$(VENV)-supply/run: $(VENV)/run requirements-supply.txt
+	$(PYTHON) -m venv $(VENV)-supply
+	$(INSTALL) $(VENV)-supply/bin/python --requirement requirements-supply.txt
 	touch $@
 
 $(VENV)-micro/run: $(VENV)/run requirements-micro.txt
 	$(PYTHON) -m venv $(VENV)-micro
-	UV_LINK_MODE=copy $(BIN)/uv pip install --python $(VENV)-micro/bin/python --requirement requirements-micro.txt
+	$(INSTALL) $(VENV)-micro/bin/python --requirement requirements-micro.txt
 	touch $@

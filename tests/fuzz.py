@@ -70,7 +70,7 @@ def _run(name: str, seconds: int, runs: int | None, folder: Path) -> bool:
     ended_well = done.returncode == 0 and bool(counted) and not kept
     click.echo(f"{name}: {fed}, {len(list(corpus.iterdir()))} of them of interest; {len(kept)} found")
     if not ended_well:
-        click.echo("\n".join(line for line in done.stderr.splitlines() if not line.startswith(("#", "INFO: "))))
+        click.echo(done.stdout + "\n".join(line for line in done.stderr.splitlines() if "ERROR" in line))
         for each in kept:
             click.echo(f"{each}, in base 64: {base64.b64encode(each.read_bytes()).decode()}")
     return ended_well

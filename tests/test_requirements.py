@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -45,9 +46,15 @@ def asked(path: Path) -> Packages:
     return found
 
 
+def entries(path: Path) -> list[str]:
+    """What a pinned file says of each package, its hashes included."""
+    text = path.read_text().replace("\\\n", "")
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
 def pinned(path: Path) -> dict[str, str]:
     """Package → version, of a file that `make lock` has written."""
-    found = dict(line.split("==") for line in path.read_text().splitlines() if not line.startswith("#"))
+    found = dict(entry.split()[0].split("==") for entry in entries(path))
     assert found
     return found
 
@@ -67,6 +74,18 @@ def test_a_pinned_file_holds_what_is_asked_for(file: Path) -> None:
     versions = pinned(file)
     for name, allowed in asked(file.with_suffix(".in")).items():
         assert name in versions and versions[name] in allowed, f"{name}: run `make lock`"
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("requirements*.txt")), ids=lambda path: str(path.name))
+def test_every_pinned_package_has_the_hashes_of_its_files(file: Path) -> None:
+    assert not [entry for entry in entries(file) if not re.search(r" --hash=sha256:[0-9a-f]{64}( |$)", entry)]
+
+
+def test_nothing_is_installed_whose_hash_is_not_known() -> None:
+    recipes = [ROOT / "Makefile", *ROOT.glob("deploy/**/Dockerfile")]
+    installs = [line for path in recipes for line in path.read_text().splitlines() if "pip install" in line]
+    assert len(installs) > 1
+    assert not [line for line in installs if "--require-hashes" not in line]
 
 
 def test_the_environment_of_the_pipelines_has_nothing_of_training() -> None:

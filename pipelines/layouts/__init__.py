@@ -233,9 +233,12 @@ def of(archive: Archive) -> Layout:
     """The layout of an archive, which knows the archive's corpus and how to find a speaker.
 
     Raises:
-        DataError: there is no layout of this name.
+        DataError: there is no layout of this name, or it needs the name of a corpus and the archive has none.
     """
-    return replace(find(archive.layout), corpus=archive.corpus, speaker=archive.speaker)
+    layout = find(archive.layout)
+    if not archive.corpus and layout.corpus_name != "":
+        raise DataError(f"{archive.file}: no corpus, expected the name of one for the layout {archive.layout}")
+    return replace(layout, corpus=archive.corpus, speaker=archive.speaker)
 
 
 def recognize(paths: Iterable[str], noise: bool) -> str | None:
