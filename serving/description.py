@@ -184,6 +184,16 @@ def read_export(folder: Path) -> Export:
     return read_described(folder / EXPORT_FILE, Export, FORMAT, "export", "export")
 
 
+def foreign_file(folder: Path) -> str | None:
+    """A file that has the name of an export's in a folder that holds no finished export, or None."""
+    found = [folder / name for name in (EXPORT_FILE, PARITY_FILE, *PLACES.values()) if (folder / name).exists()]
+    try:
+        read_export(folder)
+    except DataError:
+        return str(found[0]) if found else None
+    return None
+
+
 def checked_file(folder: Path, export: Export, name: Format) -> Path:
     """The place of a format whose files are those that export.json describes.
 

@@ -22,6 +22,7 @@ from pydantic.dataclasses import dataclass
 from tabulate import tabulate
 
 from base import command, params
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from base.files import sha256, to_json, write_text
 from base.types import STRICT, PositiveInt
@@ -47,6 +48,7 @@ from serving.description import (
     Export,
     ExportedModel,
     Format,
+    foreign_file,
     write_export,
 )
 from serving.quiet import quiet
@@ -90,11 +92,13 @@ def main(model: Path, features: str, clips: str, evaluation: Path, folder: Path)
     """
     numbers: ExportNumbers = params.load("export", ExportNumbers)
     stores = open_store(features), open_store(clips)
-    export = write(model, *stores, evaluation, folder, numbers)
-    trained = read_evaluation(evaluation).predictions
-    audio = audio_of(stores[1], trained.ids)
-    table = parity.rows(((name, classifier(folder, export, name)) for name in export.models), export, audio, trained)
-    parity.write_parity(folder, table)
+    with claimed(str(folder), work_of_folder(str(folder)), lambda: foreign_file(folder)):
+        export = write(model, *stores, evaluation, folder, numbers)
+        trained = read_evaluation(evaluation).predictions
+        audio = audio_of(stores[1], trained.ids)
+        models = ((name, classifier(folder, export, name)) for name in export.models)
+        table = parity.rows(models, export, audio, trained)
+        parity.write_parity(folder, table)
     costs: dict[str, FormatCost] = {name: measured(folder, name, numbers.latency_runs) for name in export.models}
     content = {name: asdict(cost) for name, cost in costs.items()}
     write_text(f"{COSTS_FOLDER}/{export.model}.json", to_json(content))
@@ -155,19 +159,12 @@ def write(model: Path, features: Store, clips: Store, evaluation: Path, folder: 
 
 
 def clear(folder: Path) -> None:
-    """Take away what an earlier export wrote into a folder, export.json first.
-
-    Raises:
-        DataError: the folder is a file, or holds what no export wrote.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file: name a folder for the export")
-    known = {EXPORT_FILE, PARITY_FILE, *PLACES.values()}
-    if folder.exists() and (foreign := sorted(path.name for path in folder.iterdir() if path.name not in known)):
-        raise DataError(f"{folder} holds {foreign[0]}, which no export wrote: name a folder of its own")
-    (folder / EXPORT_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Take away what an earlier export wrote into a folder, export.json first."""
+    for name in (EXPORT_FILE, PARITY_FILE, *PLACES.values()):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def written(

@@ -15,12 +15,13 @@ from typing import Literal
 import numpy as np
 import pytest
 from command_tools import exit_code
-from corpus_tools import environment
+from corpus_tools import contents, environment
 from exported_project import commanded, exported_project
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
+from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from readers.audio import audio_of
 from readers.store import open_store
@@ -213,10 +214,19 @@ def test_a_damaged_export_ends_in_a_sentence(damage: object, message: str, copy:
 
 
 def test_what_no_export_wrote_is_kept(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (copy / "export/thesis.txt").write_text("mine")
+    (copy / "export/export.json").write_text("mine")
     assert commanded(copy, *ARGUMENTS) == 1
-    assert "export holds thesis.txt, which no export wrote" in capsys.readouterr().err
-    assert (copy / "export/thesis.txt").read_text() == "mine" and (copy / "export/export.json").exists()
+    assert "export/export.json was not made by this command" in capsys.readouterr().err
+    assert (copy / "export/export.json").read_text() == "mine" and (copy / "export/network.tflite").exists()
+
+
+def test_a_second_export_to_a_folder_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(copy / "export")
+    before = contents(copy / "export")
+    with claimed(folder, work_of_folder(folder), lambda: None):
+        assert commanded(copy, *ARGUMENTS) == 1
+        assert f"is being written by process {os.getpid()} on" in capsys.readouterr().err
+    assert contents(copy / "export") == before
 
 
 def test_an_evaluation_of_another_model_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
