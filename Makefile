@@ -76,7 +76,7 @@ system-%: $(VENV)/run ## train and evaluate one of them, such as system-lstm
 	$(SYSTEMS) $(subst -,_,$*)
 
 fuzz: $(VENV)/dev ## feed every reader of foreign data what a fuzzer makes up, for SECONDS each; TARGET names some
-	python tests/fuzz.py $(TARGET) $(addprefix --seconds=,$(SECONDS)) $(addprefix --runs=,$(RUNS)) $(addprefix --found=,$(FOUND))
+	python tests/fuzz.py $(TARGET) $(addprefix --seconds=,$(SECONDS)) $(addprefix --runs=,$(RUNS)) $(addprefix --seed=,$(SEED)) $(addprefix --found=,$(FOUND))
 
 benchmark: $(VENV)/dev ## time the pipelines on ARCHIVE enlarged to CLIPS clips
 	python -m benchmarks.pipelines $(ARCHIVE) --clips $(CLIPS)

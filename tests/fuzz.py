@@ -27,9 +27,12 @@ LONGEST_S: Final = 20
 @click.argument("names", nargs=-1)
 @click.option("--seconds", default=60, show_default=True, type=click.IntRange(1), help="For each target.")
 @click.option("--runs", type=click.IntRange(1), help="Inputs for each target, at most.")
+@click.option("--seed", type=click.IntRange(1), help="Of the fuzzer; another one each time by default.")
 @click.option("--found", type=click.Path(path_type=Path), help="Folder for what was found, and to go on from.")
 @click.option("--inside", is_flag=True, hidden=True)
-def main(names: tuple[str, ...], seconds: int, runs: int | None, found: Path | None, inside: bool) -> None:
+def main(
+    names: tuple[str, ...], seconds: int, runs: int | None, seed: int | None, found: Path | None, inside: bool
+) -> None:
     """Feed the targets NAMES of `fuzz_targets`, all by default. The exit code is 1 if something was found."""
     if inside:
         _fuzz(names[0], list(names[1:]))
@@ -39,13 +42,14 @@ def main(names: tuple[str, ...], seconds: int, runs: int | None, found: Path | N
     if unknown := set(names) - TARGETS.keys():
         raise click.UsageError(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     folder = found or Path(tempfile.mkdtemp(prefix="fuzz-"))
-    results = [_run(name, seconds, runs, folder / name) for name in names or TARGETS]
+    bounds = [f"-max_total_time={seconds}", *([f"-runs={runs}"] if runs else []), *([f"-seed={seed}"] if seed else [])]
+    results = [_run(name, bounds, folder / name) for name in names or TARGETS]
     if not all(results):
         sys.exit(1)
 
 
-def _run(name: str, seconds: int, runs: int | None, folder: Path) -> bool:
-    """Fuzz one target in a process of its own; whether nothing was found."""
+def _run(name: str, bounds: list[str], folder: Path) -> bool:
+    """Fuzz one target in a process of its own, within bounds for libFuzzer; whether nothing was found."""
     from fuzz_targets import INPUTS, TARGETS
 
     corpus, crashes = folder / "corpus", folder / "crashes"
@@ -54,12 +58,11 @@ def _run(name: str, seconds: int, runs: int | None, folder: Path) -> bool:
     for number, seed in enumerate(TARGETS[name].seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
     options = [
-        f"-max_total_time={seconds}",
+        *bounds,
         f"-max_len={TARGETS[name].longest}",
         f"-rss_limit_mb={MOST_MEMORY_MB}",
         f"-timeout={LONGEST_S}",
         f"-artifact_prefix={crashes}/",
-        *([f"-runs={runs}"] if runs else []),
     ]
     command = [sys.executable, __file__, "--inside", name, "--", *options, str(corpus), str(INPUTS / name)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
