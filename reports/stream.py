@@ -59,13 +59,15 @@ def drawn(folder: Path) -> bytes:
 def _curve(axes: Axes, rows: list[dict[str, str]], found: dict[str, Any], stream: str, color: str) -> None:
     hours, words = found["seconds"][stream] / 3600, max(found["words"][stream], 1)
     rates = [int(row["false_accepts"]) / hours for row in rows]
-    axes.plot(rates, [int(row["missed"]) / words for row in rows], color=color, label=stream)
+    axes.plot(
+        rates, [int(row["missed"]) / words for row in rows], color=color, label=f"one threshold for all words, {stream}"
+    )
 
 
 def _chosen(axes: Axes, found: dict[str, Any]) -> None:
     rate = sum(found["false_accepts"].values()) / (found["seconds"]["test"] / 3600)
     share = found["missed"] / max(found["words"]["test"], 1)
-    label = f"threshold {found['threshold']:g}, chosen on validation"
+    label = "a threshold for each word, chosen on validation"
     axes.plot([rate], [share], "o", color=ORANGE, label=label, clip_on=False, zorder=3)
 
 
@@ -74,7 +76,7 @@ def _words(axes: Axes, rows: list[dict[str, str]]) -> None:
     shares = [int(row["missed"]) / int(row["spoken"]) for row in spoken]
     bars = axes.barh([row["word"] for row in spoken], shares, color=BLUE)
     axes.bar_label(bars, [f"{row['missed']} of {row['spoken']}" for row in spoken], padding=3, fontsize=8)
-    axes.set(xlim=(0, 1), xlabel="words missed at this threshold")
+    axes.set(xlim=(0, 1), xlabel="words missed at their thresholds")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="y", visible=False)
 

@@ -19,6 +19,7 @@ from base.errors import DataError
 from features.views import SAMPLE_RATE_HZ
 from serving.model import open_model
 from serving.recognizer import Listening
+from serving.threshold import read_thresholds
 
 Samples = npt.NDArray[np.int16]
 
@@ -33,6 +34,9 @@ _MOST_BLOCKS: Final = 500
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("source", default=MICROPHONE)
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Instead of that of the export, for all words.")
+@click.option(
+    "--thresholds", "tested", type=click.Path(path_type=Path), help="Of each word: stream.json of stream_test."
+)
 @click.option("--step-ms", default=Listening().step_ms, show_default=True, type=click.IntRange(10, 500))
 @click.option("--average-ms", default=Listening().average_ms, show_default=True, type=click.IntRange(0, 2000))
 @click.option("--refractory-ms", default=Listening().refractory_ms, show_default=True, type=click.IntRange(0, 10_000))
@@ -41,6 +45,7 @@ def main(
     folder: Path,
     source: str,
     threshold: float | None,
+    tested: Path | None,
     step_ms: int,
     average_ms: int,
     refractory_ms: int,
@@ -54,7 +59,11 @@ def main(
     """
     model = open_model(folder)
     listening = Listening(step_ms=step_ms, average_ms=average_ms, refractory_ms=refractory_ms)
+    if threshold is not None and tested is not None:
+        raise click.UsageError("--threshold and --thresholds exclude each other")
     thresholds = None if threshold is None else dict.fromkeys(model.words, threshold)
+    if tested is not None:
+        thresholds = read_thresholds(tested, model.words)
     recognizer = model.recognizer(listening, thresholds)
     try:
         for samples in blocks(source):

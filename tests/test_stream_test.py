@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,6 +22,7 @@ from scipy.io import wavfile
 from scipy.stats import poisson
 from training_store import SMALL_MFCC
 
+from base.errors import DataError
 from features.views import CLIP_SAMPLES
 from pipelines.corpus import local
 from readers.store import open_store
@@ -28,13 +30,15 @@ from reports import stream as picture
 from serving.model import open_model
 from serving.recognizer import MS, Heard, Listening, Recognizer
 from serving.stream_test import hard_negatives
-from serving.stream_test.hearing import best_words, heard
+from serving.stream_test.hearing import heard, word_scores
+from serving.stream_test.listening import Listened
 from serving.stream_test.plan import Placement, Plan, plan
 from serving.stream_test.render import rendered, sound_of
 from serving.stream_test.scoring import rate, score
 from serving.stream_test.settings import RULES, Rules, StreamNumbers, fitting
-from serving.stream_test.summary import Point, chosen
+from serving.stream_test.thresholds import Point, for_all, for_each
 from serving.stream_test.utterances import NOISE_HOP, Material, Noise, Utterance, gather, level_dbfs, word_bounds
+from serving.threshold import read_thresholds
 
 Array = np.ndarray[Any, np.dtype[np.int16]]
 
@@ -181,10 +185,10 @@ class _Numbered:
     st.sampled_from([0, 40, 120, 200]),
     st.sampled_from([0, 30, 200, 700]),
     st.integers(0, 99),
-    st.floats(0, 1),
+    st.dictionaries(st.sampled_from(["yes", "no"]), st.floats(0, 1)),
 )
 def test_the_same_words_are_heard_as_by_a_recognizer(
-    count: int, average_ms: int, refractory_ms: int, seed: int, threshold: float
+    count: int, average_ms: int, refractory_ms: int, seed: int, thresholds: dict[str, float]
 ) -> None:
     listening = Listening(step_ms=40, average_ms=average_ms, refractory_ms=refractory_ms)
     drawn = np.random.default_rng(seed).dirichlet((0.3,) * 4, count).astype(np.float32).round(1 + seed % 3)
@@ -192,13 +196,12 @@ def test_the_same_words_are_heard_as_by_a_recognizer(
         _Numbered(count, 40 * MS),
         lambda place: drawn[int(place)],
         CLASSES,
-        {"yes": threshold, "no": threshold},
+        thresholds,
         listening,
     )
     expected = [step.heard for step in recognizer.feed(np.empty(0, np.int16)) if step.heard]
     assert (
-        heard(best_words(drawn.reshape(-1, 4), CLASSES, ("yes", "no"), listening), threshold, CLASSES, listening)
-        == expected
+        heard(word_scores(drawn.reshape(-1, 4), CLASSES, ("yes", "no"), listening), thresholds, listening) == expected
     )
 
 
@@ -258,7 +261,7 @@ def test_no_event_in_some_hours_means_less_than_three_an_hour_over_them() -> Non
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.floats(0, 3))
 def test_from_the_chosen_threshold_on_no_more_passes_than_wanted(counts: list[int], most: float) -> None:
     points = [Point(place / len(counts), 0, count) for place, count in enumerate(counts)]
-    threshold = chosen(points, 1.0, most)
+    threshold = for_all(points, 1.0, most)
     above = [point for point in points if point.threshold >= threshold]
     if counts[-1] <= most:
         assert all(point.false_accepts <= most for point in above)
@@ -266,6 +269,23 @@ def test_from_the_chosen_threshold_on_no_more_passes_than_wanted(counts: list[in
         assert not below or below[-1].false_accepts > most
     else:
         assert threshold == points[-1].threshold
+
+
+@given(st.integers(0, 9), st.floats(0, 200))
+def test_thresholds_of_words_let_pass_no_more_than_wanted_and_none_could_be_lower(seed: int, per_hour: float) -> None:
+    random = np.random.default_rng(seed)
+    said = random.dirichlet((0.3,) * 4, 2000).astype(np.float32)
+    stream = Plan(2000 * 40 * MS + CLIP_SAMPLES, ())
+    scores = word_scores(said, CLASSES, ("yes", "no"), RULE.listening)
+    listened = Listened(stream, Material((), {}, ()), scores, RULE)
+    found = for_each(listened, per_hour)
+    accepted = Counter(each.heard.word for each in listened.outcome(found).false_accepts)
+    assert accepted.total() <= per_hour * stream.hours
+    for word, threshold in found.items():
+        if threshold > 0:
+            alone = listened.outcome({word: threshold - 0.005}).false_accepts
+            together = listened.outcome({**found, word: threshold - 0.005}).false_accepts
+            assert max(2 * len(alone), len(together)) > per_hour * stream.hours
 
 
 @pytest.mark.parametrize("hop_ms", [10, 20, 16])
@@ -324,12 +344,31 @@ def test_the_figures_are_those_of_a_recognizer_that_is_fed_the_stream(tested: Pa
     stream = Plan(round(seconds * 16_000), placements(tested / "test.csv"))
     samples = rendered(stream, sound_of(gather(*stores, "test").audio), 0, stream.samples)
     listening = Listening(**found["rules"]["listening"])
-    recognizer = model.recognizer(listening, dict.fromkeys(model.words, found["threshold"]))
+    recognizer = model.recognizer(listening, found["thresholds"])
     expected = [step.heard for step in recognizer.feed(samples) if step.heard]
     outcome = score(stream, expected, RULE)
     assert found["missed"] == len(outcome.missed)
     assert sum(found["false_accepts"].values()) == len(outcome.false_accepts) == len(rows(tested / "false_accepts.csv"))
     assert found["words"]["test"] == len(stream.words) == sum(int(row["spoken"]) for row in rows(tested / "words.csv"))
+
+
+def test_listening_takes_the_thresholds_of_the_test(tested: Path, project: Path) -> None:
+    def listened(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-m", "serving.listen", "export", "-", *arguments],
+            cwd=project, env=environment(), capture_output=True, input=bytes(96_000),
+        )  # fmt: skip
+
+    found = json.loads((tested / "stream.json").read_text())["thresholds"]
+    words = open_model(project / "export").words
+    assert tuple(found) == words and read_thresholds(tested / "stream.json", words) == found
+    assert listened("--thresholds", "stream/stream.json").returncode == 0
+    wrong = listened("--thresholds", "stream/words.csv")
+    assert wrong.returncode == 1 and wrong.stderr.startswith(b"error: stream/words.csv is not valid JSON")
+    with pytest.raises(DataError, match="has no thresholds of words"):
+        read_thresholds(project / "export/export.json", words)
+    with pytest.raises(DataError, match=f"has a threshold of '{words[-1]}'"):
+        read_thresholds(tested / "stream.json", words[:-1])
 
 
 def test_only_clips_of_a_split_sound_in_its_stream(tested: Path, project: Path) -> None:
@@ -387,17 +426,8 @@ def test_what_does_not_fit_is_one_sentence(project: Path, arguments: tuple[str, 
 
 @pytest.mark.slow
 def test_false_accepts_become_clips_of_a_corpus_for_training(project: Path, speech: Path) -> None:
-    done = command(
-        project,
-        "serving.stream_test.hard_negatives",
-        "hard",
-        "--hours",
-        "0.02",
-        "--threshold",
-        "0.1",
-        "--speech",
-        str(speech),
-    )
+    options = ("hard", "--hours", "0.02", "--threshold", "0.1", "--speech", str(speech))
+    done = command(project, "serving.stream_test.hard_negatives", *options)
     assert done.returncode == 0, done.stderr
     clips = project / "hard/clips"
     listed = rows(clips / "train.csv")
@@ -413,15 +443,5 @@ def test_false_accepts_become_clips_of_a_corpus_for_training(project: Path, spee
             samples, rendered(Plan(10**7, manifest), sound_of(audio), start, start + CLIP_SAMPLES)
         )
         assert not [each for each in spoken if each.onset < start + CLIP_SAMPLES and each.end > start]
-    again = command(
-        project,
-        "serving.stream_test.hard_negatives",
-        "hard",
-        "--hours",
-        "0.02",
-        "--threshold",
-        "0.1",
-        "--speech",
-        str(speech),
-    )
+    again = command(project, "serving.stream_test.hard_negatives", *options)
     assert again.returncode == 1 and "is not empty" in again.stderr

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 
 from base import command, params
-from serving.stream_test import cost, summary
+from serving.stream_test import cost, summary, thresholds
 from serving.stream_test.listening import listener
 from serving.stream_test.settings import RULES, RulesName, StreamNumbers, numbers_of
 
@@ -38,19 +38,20 @@ def main(
     """Let the export in EXPORT listen to hours of words over noise, and write into FOLDER what it misses and mishears.
 
     FEATURES is the store that the model was trained on, CLIPS the store of clips that FEATURES were made from. A stream
-    of the validation split chooses the threshold, one of the test split is what is reported. The section stream_test of
-    params.yaml says what they are made of.
+    of the validation split chooses the thresholds, one of the test split is what is reported. The section stream_test
+    of params.yaml says what they are made of.
     """
     numbers: StreamNumbers = numbers_of(rules_name, params.load("stream_test", StreamNumbers))
     numbers = numbers if hours is None else replace(numbers, hours=hours)
     listening = listener(export, features, clips, numbers, RULES[rules_name], word, workers)
     validation, test = (listening.listen(split, speech, folder) for split in ("validation", "test"))
-    curves = {"validation": summary.sweep(validation), "test": summary.sweep(test)}
+    curves = {"validation": thresholds.sweep(validation), "test": thresholds.sweep(test)}
     most = numbers.false_accepts_per_hour
-    threshold = summary.chosen(curves["validation"], validation.stream.hours, most)
+    of_each = thresholds.for_each(validation, most)
+    for_all = thresholds.for_all(curves["validation"], validation.stream.hours, most)
     measured = cost.measured(export, listening.rules.listening.step_ms)
-    found = summary.summary(listening, rules_name, validation, test, threshold, measured)
-    outcome = test.outcome(threshold)
+    found = summary.summary(listening, rules_name, validation, test, of_each, for_all, measured)
+    outcome = test.outcome(of_each)
     summary.write(folder, found, curves, outcome)
     click.echo(summary.for_people(found, outcome), nl=False)
 

@@ -53,7 +53,7 @@ def main(
     listening = listener(export, features, clips, numbers, RULES["house"], None, workers)
     found = listening.listen("train", speech, folder)
     least = listening.model.export.threshold.value if threshold is None else threshold
-    cut = [each for each in found.outcome(least).false_accepts if is_negative(found, each)]
+    cut = [each for each in found.outcome_of_one(least).false_accepts if is_negative(found, each)]
     if not cut:
         raise DataError(f"nothing is mistaken for a word at the threshold {least:.3f}: take a lower one or more hours")
     write(folder / "clips", found, cut)

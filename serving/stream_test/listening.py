@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from features.splits import SplitName
 from readers.belonging import check_belonging
 from readers.store import Store, open_store
 from serving.model import Model, open_model
-from serving.stream_test.hearing import Scores, best_words, heard
+from serving.stream_test.hearing import Scores, heard, word_scores
 from serving.stream_test.plan import Plan, as_csv, plan
 from serving.stream_test.probabilities import probabilities
 from serving.stream_test.scoring import Outcome, score
@@ -28,20 +29,22 @@ class Listened(NamedTuple):
     Attributes:
         stream: the manifest.
         material: what the stream is made of.
-        scores: the best word of each window.
-        classes: the model's, in order of the probabilities.
+        scores: of the words in each window.
         rules: how it was listened to, and what counts.
     """
 
     stream: Plan
     material: Material
     scores: Scores
-    classes: tuple[str, ...]
     rules: Rules
 
-    def outcome(self, threshold: float) -> Outcome:
-        """What a threshold makes of it."""
-        return score(self.stream, heard(self.scores, threshold, self.classes, self.rules.listening), self.rules)
+    def outcome(self, thresholds: Mapping[str, float]) -> Outcome:
+        """What thresholds make of it; a word without one is never heard."""
+        return score(self.stream, heard(self.scores, thresholds, self.rules.listening), self.rules)
+
+    def outcome_of_one(self, threshold: float) -> Outcome:
+        """What one threshold for all words makes of it."""
+        return self.outcome(dict.fromkeys(self.scores.words, threshold))
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class Listener:
         write_text(str(folder / f"{split}.csv"), as_csv(stream))
         listening, kept = self.rules.listening, folder / "probabilities" / split
         said = probabilities(self.export, stream, material.audio, listening.step_ms, self.workers, kept)
-        classes = self.model.export.classes
-        return Listened(stream, material, best_words(said, classes, self.words, listening), classes, self.rules)
+        scores = word_scores(said, self.model.export.classes, self.words, listening)
+        return Listened(stream, material, scores, self.rules)
 
 
 def listener(

@@ -1,4 +1,4 @@
-"""What a stream test found: the threshold chosen on validation, the curve, the figures of the test stream, as files."""
+"""What a stream test found: the thresholds, the curve, the figures of the test stream, as files and as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -21,22 +21,13 @@ from serving.stream_test.cost import ListeningCost
 from serving.stream_test.listening import Listened, Listener
 from serving.stream_test.scoring import DURING, Outcome, rate
 from serving.stream_test.settings import Rules, StreamNumbers
+from serving.stream_test.thresholds import Point, counts
 
-FORMAT: Final = "keyword-spotting-stream-test/1"
+FORMAT: Final = "keyword-spotting-stream-test/2"
 STREAM_FILE: Final = "stream.json"
 CURVE_FILE: Final = "curve.csv"
 WORDS_FILE: Final = "words.csv"
 FALSE_ACCEPTS_FILE: Final = "false_accepts.csv"
-
-THRESHOLDS: Final = tuple(round(number, 3) for number in np.arange(0, 1.0001, 0.005).tolist())
-
-
-class Point(NamedTuple):
-    """A row of the curve: what a threshold makes of a stream."""
-
-    threshold: float
-    missed: int
-    false_accepts: int
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -49,9 +40,10 @@ class StreamSummary:
         numbers, rules: what the streams were made of, and what counted.
         seconds: duration of the validation stream and of the test stream.
         words: spoken in the validation stream and in the test stream.
-        threshold: from which averaged probability on a word was heard.
+        thresholds: for each word the averaged probability from which on it was heard.
         missed: words of the test stream that were not heard.
         false_accepts: in the test stream, by what sounded.
+        one_threshold: what the best single threshold for all words would have made of the test stream.
         delay_s: from the end of a word to the end of the window at which it was heard: median and 90th percentile.
         real_time_factor: seconds of one core for a second of audio.
         peak_bytes: largest resident memory of a process that listens.
@@ -65,9 +57,10 @@ class StreamSummary:
     rules: Rules
     seconds: dict[str, float]
     words: dict[str, int]
-    threshold: float
+    thresholds: dict[str, float]
     missed: int
     false_accepts: dict[str, int]
+    one_threshold: Point
     delay_s: tuple[float, float] | None
     real_time_factor: float
     peak_bytes: int
@@ -75,28 +68,14 @@ class StreamSummary:
     format: str = FORMAT
 
 
-def sweep(listened: Listened) -> list[Point]:
-    """What every threshold makes of a stream."""
-    return [Point(each, *counts(listened.outcome(each))) for each in THRESHOLDS]
-
-
-def counts(outcome: Outcome) -> tuple[int, int]:
-    """Words missed, false accepts."""
-    return len(outcome.missed), len(outcome.false_accepts)
-
-
-def chosen(points: Sequence[Point], hours: float, false_accepts_per_hour: float) -> float:
-    """The lowest threshold from which on no higher one lets pass more per hour; the highest where there is none."""
-    found = points[-1].threshold
-    for point in reversed(points):
-        if point.false_accepts > false_accepts_per_hour * hours:
-            break
-        found = point.threshold
-    return found
-
-
 def summary(
-    listener: Listener, rules_name: str, validation: Listened, test: Listened, threshold: float, cost: ListeningCost
+    listener: Listener,
+    rules_name: str,
+    validation: Listened,
+    test: Listened,
+    thresholds: Mapping[str, float],
+    one_threshold: float,
+    cost: ListeningCost,
 ) -> StreamSummary:
     """The figures of a stream test.
 
@@ -104,11 +83,12 @@ def summary(
         listener: who listened.
         rules_name: whose rules.
         validation, test: the streams.
-        threshold: chosen on validation.
+        thresholds: of each word, chosen on validation.
+        one_threshold: for all words, chosen on validation.
         cost: of listening.
     """
     streams = {"validation": validation.stream, "test": test.stream}
-    rules, outcome = test.rules, test.outcome(threshold)
+    rules, outcome = test.rules, test.outcome(thresholds)
     delays = [hit.delay_s for hit in outcome.hits]
     missed, false_accepts = counts(outcome)
     limits = (missed, rules.most_misses), (false_accepts, rules.most_false_accepts)
@@ -120,9 +100,10 @@ def summary(
         rules=rules,
         seconds={name: round(each.hours * 3600, 3) for name, each in streams.items()},
         words={name: len(each.words) for name, each in streams.items()},
-        threshold=threshold,
+        thresholds=dict(thresholds),
         missed=missed,
         false_accepts=_during(outcome),
+        one_threshold=Point(one_threshold, *counts(test.outcome_of_one(one_threshold))),
         delay_s=(float(np.median(delays)), float(np.percentile(delays, 90))) if delays else None,
         real_time_factor=cost.real_time_factor,
         peak_bytes=cost.peak_bytes,
@@ -139,21 +120,26 @@ def write(folder: Path, found: StreamSummary, curves: Mapping[str, list[Point]],
     """Write the figures and the tables: the curve, the words, each false accept; stream.json last."""
     rows = [(stream, *point) for stream, points in curves.items() for point in points]
     _write_csv(folder / CURVE_FILE, ("stream", *Point._fields), rows)
-    _write_csv(folder / WORDS_FILE, ("word", "spoken", "missed", "false_accepts"), by_word(outcome))
+    _write_csv(
+        folder / WORDS_FILE,
+        ("word", "threshold", "spoken", "missed", "false_accepts"),
+        by_word(found.thresholds, outcome),
+    )
     events = (
         (f"{each.heard.time_s:.3f}", each.heard.word, f"{each.heard.score:.3f}", each.during)
         for each in outcome.false_accepts
     )
     _write_csv(folder / FALSE_ACCEPTS_FILE, ("time_s", "word", "score", "during"), events)
-    write_text(str(folder / STREAM_FILE), to_json(asdict(found)))
+    content = {**asdict(found), "one_threshold": found.one_threshold._asdict()}
+    write_text(str(folder / STREAM_FILE), to_json(content))
 
 
-def by_word(outcome: Outcome) -> list[tuple[str, int, int, int]]:
-    """Of each word how often it was spoken, missed and heard for nothing, in alphabetical order."""
+def by_word(thresholds: Mapping[str, float], outcome: Outcome) -> list[tuple[str, float, int, int, int]]:
+    """Of each word its threshold, and how often it was spoken, missed and heard for nothing, in alphabetical order."""
     missed = Counter(word.label for word in outcome.missed)
     spoken = missed + Counter(hit.word.label for hit in outcome.hits)
     false_accepts = Counter(each.heard.word for each in outcome.false_accepts)
-    return [(word, spoken[word], missed[word], false_accepts[word]) for word in sorted(spoken | false_accepts)]
+    return [(word, thresholds[word], spoken[word], missed[word], false_accepts[word]) for word in sorted(thresholds)]
 
 
 def for_people(found: StreamSummary, outcome: Outcome) -> str:
@@ -173,13 +159,15 @@ def for_people(found: StreamSummary, outcome: Outcome) -> str:
     if found.delay_s:
         lines.append(("after the word", "median {:.2f} s, 90th percentile {:.2f} s".format(*found.delay_s)))
     lines += [
-        ("threshold", f"{found.threshold:g}: at most {most:g} false accepts per hour in validation"),
+        ("thresholds", f"below, of at most {most:g} false accepts per hour in validation"),
+        ("one for all", "{:g}: {} missed, {} false accepts".format(*found.one_threshold)),
         ("one core", f"{found.real_time_factor:.3f} s for a second of audio, {found.peak_bytes / 1e6:.0f} MB"),
     ]
     if found.passed is not None:
         limits = f"at most {found.rules.most_misses} missed, at most {found.rules.most_false_accepts} false accepts"
         lines.append((found.rules_name, f"{'passed' if found.passed else 'not passed'}: {limits}"))
-    table = tabulate(by_word(outcome), ("word", "spoken", "missed", "false accepts"))
+    rows = by_word(found.thresholds, outcome)
+    table = tabulate(rows, ("word", "threshold", "spoken", "missed", "false accepts"), floatfmt=".3f")
     return f"{tabulate(lines, tablefmt='plain')}\n\n{table}\n"
 
 
