@@ -90,7 +90,8 @@ def test_the_fuzzer_keeps_what_it_finds_and_fails(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert re.match(r"condition: .*; 1 found, see ", done.stdout), done.stdout + done.stderr
+    assert re.match(r"condition: .*; 1 found$", done.stdout.splitlines()[0]), done.stdout + done.stderr
+    assert "RuntimeError: not documented" in done.stdout and f"{tmp_path / 'found'}/condition/crashes" in done.stdout
 
 
 def test_an_unknown_target_is_named() -> None:

@@ -228,20 +228,30 @@ def _explained(stream: BinaryIO, header: bytes, global_headers: dict[str, str], 
 
 def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     """A file with its content; one that is stored without its zeros has none where it would be mostly zeros."""
-    if info.issparse() and not _is_small(info):
+    if info.issparse() and not _is_small(info, archive.offset - info.offset_data):
         return Member(info.name, None, fault="it is stored without its zeros: pack it without the option --sparse")
     file = archive.extractfile(info) if info.isreg() else None
     return Member(info.name, file.read() if file else None)
 
 
-def _is_small(info: tarfile.TarInfo) -> bool:
-    """Whether a sparse file takes little time and memory: few bytes of an archive can stand for any number of zeros."""
+def _is_small(info: tarfile.TarInfo, most_stored: int) -> bool:
+    """Whether a sparse file takes little time and memory: few bytes of an archive can stand for any number of zeros.
+
+    Args:
+        info: what the headers say of it.
+        most_stored: bytes that the archive has for it.
+    """
     listed = cast("list[tuple[int, int]]", info.sparse or [])
     pieces = [(offset, size) for offset, size in listed if size]
     ends = [0, *(offset + size for offset, size in pieces)]
     in_order = all(end <= offset and size > 0 for end, (offset, size) in zip(ends, pieces, strict=False))
     stored = sum(size for _, size in pieces)
-    return in_order and len(pieces) <= _MOST_PIECES and info.size <= _ZEROS_BYTES + _MOST_ZEROS * stored
+    return (
+        in_order
+        and stored <= most_stored
+        and len(pieces) <= _MOST_PIECES
+        and info.size <= _ZEROS_BYTES + _MOST_ZEROS * stored
+    )
 
 
 def _check_headers(info: tarfile.TarInfo, global_headers: dict[str, str]) -> None:
