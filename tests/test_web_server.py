@@ -21,6 +21,7 @@ import aiohttp
 import numpy as np
 import pytest
 import requests
+from aiohttp import web
 from corpus_tools import environment
 from test_serving_export import project as project
 from web_tools import Server, encoded, serving, tone
@@ -32,9 +33,12 @@ from results.predictions import read_predictions
 from serving.model import open_model
 from serving.predict import decode_recording
 from serving.recognizer import Listening
+from serving.web import openapi
 from serving.web.hosts import is_own_host, is_own_origin
 from serving.web.limits import Limits, limits_of
 from serving.web.quota import Bucket, Quotas
+from serving.web.site import Access, Site
+from serving.web.teaching import Sources
 
 pytestmark = pytest.mark.slow
 FEW = {"requests_per_s": 1000, "requests_at_once": 10_000}
@@ -484,7 +488,24 @@ def test_the_interface_is_what_its_description_says(server: Server, tmp_path: Pa
     ]
     done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
-    assert "4 selected / 4 total" in done.stdout
+    assert "5 selected / 5 total" in done.stdout
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_the_description_has_every_route_for_programs(recording: bool, export: Path, tmp_path: Path) -> None:
+    sources = Sources(tmp_path / "model", tmp_path / "raw", tmp_path / "takes", tmp_path / "work")
+    site = Site(
+        export, open_model(export), Listening(), Limits(), Access("127.0.0.1", 0), sources if recording else None
+    )
+    described = openapi.document(Limits(), recording=recording)["paths"]
+    answered = {
+        (re.sub(r":[^/]*", "}", route.path), route.method.lower())
+        for route in site.routes()
+        if isinstance(route, web.RouteDef) and not route.path.startswith(("/static", "/words")) and route.path != "/"
+    }
+    assert answered == {
+        (path, method) for path, methods in described.items() for method in methods if method != "parameters"
+    }
 
 
 def test_the_server_runs_in_an_environment_without_tensorflow(

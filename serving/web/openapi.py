@@ -16,36 +16,41 @@ _ERROR: Final = {
 _REASONS: Final = {
     400: "The request is not HTTP as it should be.",
     403: "The request comes from a page of another site.",
+    404: "There is no such take.",
     408: "The body came too slowly.",
+    409: "The model is learning already.",
     413: "The file is too large, or its audio too long.",
     415: "The body is no audio of a known form.",
     421: "The server does not answer to this name.",
-    422: "The audio is damaged, or beyond a bound.",
+    422: "What came is damaged, or beyond a bound.",
     426: "The address speaks WebSocket.",
     429: "The client asks for too much.",
     503: "The server has too much to do.",
 }
 
 
-def document(limits: Limits) -> dict[str, Any]:
+def document(limits: Limits, *, recording: bool) -> dict[str, Any]:
     """The whole description.
 
     Args:
         limits: what the texts name.
+        recording: whether words can be recorded and taught.
     """
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Keyword spotting",
             "version": __version__,
-            "description": "What an audio file says, by one exported model. Streams go over a WebSocket at /v1/listen.",
+            "description": "What audio says, by one exported model.",
         },
         "paths": {
             "/v1/predict": {"post": _predict(limits)},
+            "/v1/listen": {"get": _listen(limits)},
             "/v1/model": {"get": _get("What the model is.", _json("Model"))},
             "/healthz": {"get": _get("Whether files can be decoded now.", _json("Health"), 503)},
             "/metrics": {"get": _get("Counters for Prometheus.", {"text/plain": {"schema": {"type": "string"}}})},
             "/openapi.json": {"get": _get("This description.", _json("Document"))},
+            **(_words() if recording else {}),
         },
         "components": {"schemas": _schemas()},
     }
@@ -78,6 +83,66 @@ def _predict(limits: Limits) -> dict[str, Any]:
     }
 
 
+def _listen(limits: Limits) -> dict[str, Any]:
+    text = (
+        "A WebSocket. Binary messages of little-endian samples of 16 bits at 16 kHz go in, any number of them and no "
+        "faster than they sound. JSON comes out: first of the type ready, which says what follows; for each window of "
+        "the type step, with the best classes and the word heard or null, and then a binary message, the new rows of "
+        "features as little-endian float32; late, where samples were left out; refused, which says why the stream "
+        f"ends, also where {limits.listeners} streams are open or {limits.listeners_per_address} of one address."
+    )
+    return {
+        "summary": "What a stream says, while it is said.",
+        "description": text,
+        "operationId": "listen",
+        "responses": {
+            "101": {"description": "The stream begins."},
+            **_errors(400, 403, 421, 426),
+        },
+    }
+
+
+def _words() -> dict[str, Any]:
+    """What is answered where words can be recorded."""
+    word = {"name": "word", "in": "path", "required": True, "schema": {"type": "string"}}
+    number = {
+        "name": "number",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 9999},
+    }
+    take = {"schema": {"type": "string", "format": "binary"}}
+    samples = {"required": True, "content": {"application/octet-stream": take}}
+    errors = _errors(400, 403, 404, 421, 422, 429)
+    after = {"200": _answer("What is there now.", _json("Words")), **errors}
+    return {
+        "/v1/words": {"get": _get("The words recorded, and how far learning is.", _json("Words"))},
+        "/v1/words/{word}/takes": {
+            "parameters": [word],
+            "post": {
+                "summary": "Keep a take: one second, little-endian samples of 16 bits at 16 kHz.",
+                "requestBody": samples,
+                "responses": {
+                    "201": _answer("Its number, and what is there now.", _json("Added")),
+                    **errors,
+                    **_errors(408, 413),
+                },
+            },
+        },
+        "/v1/words/{word}/takes/{number}": {
+            "parameters": [word, number],
+            "get": {"summary": "A take.", "responses": {"200": _answer("A file.", {"audio/wav": take}), **errors}},
+            "delete": {"summary": "Delete a take.", "responses": after},
+        },
+        "/v1/teach": {
+            "post": {
+                "summary": "Let the model learn the words, and listen with it then.",
+                "responses": {"202": _answer("It has begun.", _json("Words")), **_errors(400, 403, 409, 421, 422, 429)},
+            }
+        },
+    }
+
+
 def _get(summary: str, content: dict[str, Any], *errors: int) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": _answer(summary, content), **_errors(400, 421, *errors)}}
 
@@ -102,7 +167,12 @@ def _schemas() -> dict[str, Any]:
     text, number, whole = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
     guess = _object({"word": text, "probability": _PROBABILITY})
     heard = _object({"word": text, "time_s": number, "score": _PROBABILITY})
+    takes = _object({"word": text, "takes": {"type": "array", "items": whole}})
+    progress = {"type": "object", "properties": {"state": text, "seconds": number}, "required": ["state", "seconds"]}
+    words = {"words": {"type": "array", "items": takes}, "fewest": whole, "enough": whole, "teaching": progress}
     return {
+        "Words": _object(words),
+        "Added": _object({"number": whole, **words}),
         "Error": _ERROR,
         "Health": _object({"status": {"const": "ok"}}),
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},

@@ -100,7 +100,7 @@ class Site:
         self._quotas = Quotas(limits.requests_per_s, limits.requests_at_once)
         self._assets = Assets.read()
         self._connections: Connections | None = None
-        self._document = openapi.document(limits)
+        self._document = openapi.document(limits, recording=sources is not None)
         self._words = None if sources is None else self._new_words(sources)
 
     def _new_words(self, sources: Sources) -> Words:
