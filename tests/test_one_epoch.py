@@ -17,7 +17,10 @@ from base import params
 from readers.store import Store, open_store
 from training.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`"),
+]
 
 
 @pytest.fixture(scope="module")
