@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from base import command
-from base.errors import DataError
 from base.files import to_json
 from base.types import STRICT
 from features.views import CLIP_SAMPLES
 from results.cost import Latency, latency
 from serving.description import FORMATS, Format, read_export
+from serving.measuring import measured_alone, on_one_core, peak_bytes
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -36,7 +32,7 @@ class FormatCost:
 @click.option("--runs", type=click.IntRange(min=1), default=1000, show_default=True, help="Clips to time, one by one.")
 def main(folder: Path, name: Format, runs: int) -> None:
     """Print as JSON what one clip costs in the format NAME of the export in FOLDER, on one core without a GPU."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    on_one_core()
     from serving.runtimes import classifier
 
     classify = classifier(folder, read_export(folder), name)
@@ -45,27 +41,13 @@ def main(folder: Path, name: Format, runs: int) -> None:
     click.echo(to_json(asdict(FormatCost(latency=found, peak_bytes=peak_bytes()))))
 
 
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far; `getrusage` would count its parent's before the program began."""
-    [line] = [each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024
-
-
 def measured(folder: Path, name: Format, runs: int) -> FormatCost:
     """The cost of a format, measured in a process of its own.
 
     Raises:
         DataError: it failed; it has said why.
     """
-    arguments = [sys.executable, "-m", "serving.cost", str(folder), name, "--runs", str(runs)]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    if done.returncode:
-        raise DataError(f"measuring {name} ended with exit code {done.returncode}: the lines above say why")
-    try:
-        cost: FormatCost = TypeAdapter(FormatCost).validate_json(done.stdout)
-    except ValidationError as error:
-        raise DataError(f"the cost of {name} can't be read: {error}") from error
-    return cost
+    return measured_alone(FormatCost, "serving.cost", str(folder), name, "--runs", str(runs))
 
 
 if __name__ == "__main__":

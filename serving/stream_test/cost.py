@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
+from pydantic.dataclasses import dataclass
 
 from base import command
-from base.errors import DataError
+from base.files import to_json
+from base.types import STRICT
 from features.views import SAMPLE_RATE_HZ
-from serving.cost import peak_bytes
+from serving.measuring import measured_alone, on_one_core, peak_bytes
 from serving.model import open_model
 from serving.recognizer import Listening
 
 
-class ListeningCost(NamedTuple):
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class ListeningCost:
     """Seconds of processor time for a second of audio, and the largest resident memory in bytes."""
 
     real_time_factor: float
@@ -34,7 +33,7 @@ class ListeningCost(NamedTuple):
 @click.option("--seconds", default=60, show_default=True, type=click.IntRange(2), help="Audio to listen to.")
 def main(folder: Path, step_ms: int, seconds: int) -> None:
     """Print as JSON what listening with the export in FOLDER costs, on one core."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    on_one_core()
     recognizer = open_model(folder).recognizer(Listening(step_ms=step_ms))
     second = np.random.default_rng(0).integers(-(2**12), 2**12, SAMPLE_RATE_HZ, np.int16)
     for _ in recognizer.feed(second):
@@ -43,7 +42,9 @@ def main(folder: Path, step_ms: int, seconds: int) -> None:
     for _ in range(seconds):
         for _ in recognizer.feed(second):
             pass
-    click.echo(json.dumps(ListeningCost((time.process_time() - before) / seconds, peak_bytes())._asdict()))
+    spent_s = time.process_time() - before
+    cost = ListeningCost(real_time_factor=spent_s / seconds, peak_bytes=peak_bytes())
+    click.echo(to_json(asdict(cost)))
 
 
 def measured(folder: Path, step_ms: int) -> ListeningCost:
@@ -52,11 +53,7 @@ def measured(folder: Path, step_ms: int) -> ListeningCost:
     Raises:
         DataError: it failed; it has said why.
     """
-    arguments = [sys.executable, "-m", "serving.stream_test.cost", str(folder), "--step-ms", str(step_ms)]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise DataError(f"measuring the cost of listening ended with exit code {done.returncode}: see above")
-    return ListeningCost(**json.loads(done.stdout))
+    return measured_alone(ListeningCost, "serving.stream_test.cost", str(folder), "--step-ms", str(step_ms))
 
 
 if __name__ == "__main__":
