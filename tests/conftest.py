@@ -66,6 +66,14 @@ def trained(chain: Path) -> Path:
     return chain
 
 
+@pytest.fixture(scope="session")
+def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips, features, a small trained model, its evaluation and its export; not to be changed."""
+    from exported_project import exported_project
+
+    return exported_project(finished, tmp_path_factory.mktemp("project"))
+
+
 Call = Callable[..., Outcome]
 
 

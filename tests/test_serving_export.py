@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from command_tools import exit_code
 from corpus_tools import contents, environment
-from exported_project import commanded, exported_project
+from exported_project import commanded
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
@@ -33,12 +33,6 @@ from serving.runtimes import classifier, quantized, real
 from serving.threshold import threshold
 
 ARGUMENTS = ("model", "features/mfcc", "clips", "evaluation", "export")
-
-
-@pytest.fixture(scope="module")
-def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with clips, features, a model trained for two epochs, its evaluation and its export."""
-    return exported_project(finished, tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +16,6 @@ from typing import Any, get_type_hints
 import numpy as np
 import pytest
 from corpus_tools import environment
-from exported_project import exported_project
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
@@ -297,8 +297,8 @@ def test_steps_are_made_to_fit_the_hop_of_a_view(hop_ms: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return exported_project(finished, tmp_path_factory.mktemp("project"))
+def project(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(project, tmp_path_factory.mktemp("stream") / "project"))
 
 
 def command(project: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

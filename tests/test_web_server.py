@@ -23,7 +23,6 @@ import pytest
 import requests
 from aiohttp import web
 from corpus_tools import environment
-from test_serving_export import project as project
 from web_tools import Server, encoded, serving, tone
 
 from features.audio_file import AudioFile
