@@ -6,7 +6,7 @@ import json
 import queue
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -19,7 +19,7 @@ from base.errors import DataError
 from features.views import SAMPLE_RATE_HZ
 from serving.model import open_model
 from serving.recognizer import Listening
-from serving.threshold import read_thresholds
+from serving.threshold import thresholds_option
 
 Samples = npt.NDArray[np.int16]
 
@@ -34,9 +34,7 @@ _MOST_BLOCKS: Final = 500
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("source", default=MICROPHONE)
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Instead of that of the export, for all words.")
-@click.option(
-    "--thresholds", "tested", type=click.Path(path_type=Path), help="Of each word: stream.json of stream_test."
-)
+@thresholds_option
 @click.option("--step-ms", default=Listening().step_ms, show_default=True, type=click.IntRange(10, 500))
 @click.option("--average-ms", default=Listening().average_ms, show_default=True, type=click.IntRange(0, 2000))
 @click.option("--refractory-ms", default=Listening().refractory_ms, show_default=True, type=click.IntRange(0, 10_000))
@@ -57,14 +55,13 @@ def main(
     SOURCE is microphone, which needs the package sounddevice, or - for standard input: samples of 16 bits, little
     endian, one channel, 16 kHz, as `arecord -t raw -f S16_LE -r 16000` or ffmpeg's `-f s16le -ac 1 -ar 16000` write.
     """
-    model = open_model(folder)
-    listening = Listening(step_ms=step_ms, average_ms=average_ms, refractory_ms=refractory_ms)
     if threshold is not None and tested is not None:
         raise click.UsageError("--threshold and --thresholds exclude each other")
-    thresholds = None if threshold is None else dict.fromkeys(model.words, threshold)
-    if tested is not None:
-        thresholds = read_thresholds(tested, model.words)
-    recognizer = model.recognizer(listening, thresholds)
+    model = open_model(folder, tested)
+    if threshold is not None:
+        model = replace(model, thresholds=dict.fromkeys(model.words, threshold))
+    listening = Listening(step_ms=step_ms, average_ms=average_ms, refractory_ms=refractory_ms)
+    recognizer = model.recognizer(listening)
     try:
         for samples in blocks(source):
             for step in recognizer.feed(samples):

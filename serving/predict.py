@@ -23,6 +23,7 @@ from features.audio_file import AudioError, AudioFile
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from serving.model import Model, open_model
 from serving.recognizer import Heard, Listening
+from serving.threshold import thresholds_option
 
 STDIN: Final = "-"
 _TOP: Final = 3
@@ -59,14 +60,15 @@ class Decoded:
 @click.option("--json", "form", flag_value="json", help="JSON lines, one for each file.")
 @click.option("--csv", "form", flag_value="csv", help="CSV, one row for each class or word.")
 @click.option("--step-ms", default=Listening().step_ms, show_default=True, type=click.IntRange(10, 500))
-def main(folder: Path, files: Sequence[str], form: str | None, step_ms: int) -> None:
+@thresholds_option
+def main(folder: Path, files: Sequence[str], form: str | None, step_ms: int, tested: Path | None) -> None:
     """Decode FILES with the export in FOLDER: WAV, FLAC, Ogg Vorbis, Opus, MP3, of any rate, length and channels.
 
     - reads standard input. A file of up to a second gets its most probable classes. A longer one is listened to from
     its beginning to its end: the words that are heard, and when. Files that can't be read are named at the end, and
     the exit code is 1.
     """
-    model = open_model(folder)
+    model = open_model(folder, tested)
     listening, failed = Listening(step_ms=step_ms), []
     decoded = []
     for name in files:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
+import click
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
@@ -15,6 +16,11 @@ from base.files import read_json
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 from results.predictions import Predictions
 from serving.description import Threshold
+
+thresholds_option = click.option(
+    "--thresholds", "tested", type=click.Path(path_type=Path), help="Of each word: stream.json of a stream test."
+)
+"""Of commands that listen."""
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _THRESHOLDS: Final[TypeAdapter[dict[str, float]]] = TypeAdapter(Annotated[dict[str, _Share], Field(min_length=1)])

@@ -344,7 +344,7 @@ def test_the_figures_are_those_of_a_recognizer_that_is_fed_the_stream(tested: Pa
     stream = Plan(round(seconds * 16_000), placements(tested / "test.csv"))
     samples = rendered(stream, sound_of(gather(*stores, "test").audio), 0, stream.samples)
     listening = Listening(**found["rules"]["listening"])
-    recognizer = model.recognizer(listening, found["thresholds"])
+    recognizer = replace(model, thresholds=found["thresholds"]).recognizer(listening)
     expected = [step.heard for step in recognizer.feed(samples) if step.heard]
     outcome = score(stream, expected, RULE)
     assert found["missed"] == len(outcome.missed)

@@ -70,7 +70,7 @@ def answered(model: Any, data: bytes) -> dict[str, Any]:
         "seconds": found.seconds,
         "top": [{"word": each.word, "probability": each.probability} for each in found.top],
         "heard": [{"word": each.word, "time_s": each.time_s, "score": each.score} for each in found.heard],
-        "threshold": model.export.threshold.value,
+        "thresholds": model.thresholds,
     }
 
 
@@ -517,6 +517,16 @@ def test_the_server_runs_in_an_environment_without_tensorflow(
     with serving(export, tmp_path / "here", python=python) as found:
         assert found.post(encoded(clips[0])).json() == json.loads(json.dumps(answered(model, encoded(clips[0]))))
         assert "Say a word" in found.get("/").text
+
+
+def test_a_stream_test_gives_each_word_its_threshold(export: Path, clips: np.ndarray[Any, Any], tmp_path: Path) -> None:
+    words = open_model(export).words
+    thresholds = {word: 0.5 + place / 100 for place, word in enumerate(words)}
+    (tmp_path / "stream.json").write_text(json.dumps({"model": "tiny", "thresholds": thresholds}))
+    with serving(export, tmp_path / "here", "--thresholds", str(tmp_path / "stream.json")) as found:
+        assert found.get("/v1/model").json()["thresholds"] == thresholds
+        assert found.post(encoded(clips[0])).json()["thresholds"] == thresholds
+    assert open_model(export, tmp_path / "stream.json").thresholds == thresholds
 
 
 def test_a_bucket_gives_what_flows_in_and_forgets_no_address_that_sends() -> None:

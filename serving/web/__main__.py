@@ -14,6 +14,7 @@ from base.errors import DataError
 from results.model import read_description
 from serving.model import open_model
 from serving.recognizer import Listening
+from serving.threshold import thresholds_option
 from serving.web.decoding import check_listening
 from serving.web.limits import limits_of
 from serving.web.site import Access, Site
@@ -29,6 +30,7 @@ from serving.web.teaching import Sources
 @click.option("--average-ms", default=Listening().average_ms, show_default=True, type=click.IntRange(0, 2000))
 @click.option("--refractory-ms", default=Listening().refractory_ms, show_default=True, type=click.IntRange(0, 10_000))
 @click.option("--limit", "changed", multiple=True, metavar="NAME=NUMBER", help="Another bound, such as listeners=20.")
+@thresholds_option
 @click.option("--record", type=click.Path(path_type=Path), help="A folder for takes of new words; lets people record.")
 @click.option("--model", type=click.Path(path_type=Path), help="The trained model that learns them. [models/NAME]")
 @click.option("--raw", default="data/raw", show_default=True, type=click.Path(path_type=Path), help="Its archives.")
@@ -41,6 +43,7 @@ def main(
     average_ms: int,
     refractory_ms: int,
     changed: tuple[str, ...],
+    tested: Path | None,
     record: Path | None,
     model: Path | None,
     raw: Path,
@@ -51,7 +54,7 @@ def main(
     machine alone unless --host says otherwise; it has no passwords and no encryption.
     """
     limits = limits_of(changed)
-    opened = open_model(folder)
+    opened = open_model(folder, tested)
     listening = Listening(step_ms=step_ms, average_ms=average_ms, refractory_ms=refractory_ms)
     check_listening(opened, listening)
     sources = None if record is None else sources_of(record, model or Path("models") / opened.export.model, raw)

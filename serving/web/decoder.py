@@ -12,6 +12,7 @@ import resource
 import signal
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -32,12 +33,13 @@ READY: Final = b"{}"
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("listening_json")
 @click.argument("limits_json")
-def main(folder: Path, listening_json: str, limits_json: str) -> None:
+@click.argument("thresholds_json")
+def main(folder: Path, listening_json: str, limits_json: str, thresholds_json: str) -> None:
     """Decode the files that come on standard input with the export in FOLDER, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, meant for the server
     listening: Listening = TypeAdapter(Listening).validate_json(listening_json)
     limits: Limits = TypeAdapter(Limits).validate_json(limits_json)
-    model = open_model(folder)
+    model = replace(open_model(folder), thresholds=json.loads(thresholds_json))
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0) as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
         resource.setrlimit(resource.RLIMIT_DATA, (limits.decoder_bytes, limits.decoder_bytes))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -25,15 +26,17 @@ Answer = tuple[int, dict[str, Any]]
 class Decoders:
     """Decodes files in other processes; a file that takes too long or breaks its process takes down nothing else."""
 
-    def __init__(self, folder: Path, listening: Listening, limits: Limits) -> None:
+    def __init__(self, folder: Path, thresholds: Mapping[str, float], listening: Listening, limits: Limits) -> None:
         """Prepare them; `start` starts them.
 
         Args:
             folder: of the export.
+            thresholds: of each word.
             listening: the times by which longer files are listened to.
             limits: the bounds.
         """
-        self._arguments = (str(folder), json.dumps(asdict(listening)), json.dumps(asdict(limits)))
+        described = (asdict(listening), asdict(limits), dict(thresholds))
+        self._arguments = (str(folder), *map(json.dumps, described))
         self._limits = limits
         self._idle: asyncio.Queue[_Decoder] = asyncio.Queue()
         self._all: set[_Decoder] = set()

@@ -39,7 +39,7 @@ def answer(model: Model, data: bytes, listening: Listening, limits: Limits) -> d
         raise refusal(error) from error
     found = asdict(decode_recording(model, "", recording, listening))
     del found["file"]
-    return {**found, "threshold": model.export.threshold.value}
+    return {**found, "thresholds": dict(model.thresholds)}
 
 
 def refusal(error: AudioError) -> Refused:

@@ -1,4 +1,4 @@
-"""What the interface and the page say of a model: its classes, its view, its threshold and how well it does."""
+"""What the interface and the page say of a model: its classes, its view, its thresholds and how well it does."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from pathlib import Path
 from typing import Any, Final
 
 from base.errors import DataError
-from serving.description import PARITY_FILE, Export
+from serving.description import PARITY_FILE
+from serving.model import Model
 from serving.web.limits import Limits
 
 _RUN: Final = "litert_network"
 """The format that the server runs."""
 
 
-def facts(folder: Path, export: Export, limits: Limits, recording: bool) -> dict[str, Any]:
+def facts(folder: Path, model: Model, limits: Limits, recording: bool) -> dict[str, Any]:
     """A model for its users; nothing of this machine is in it.
 
     Args:
         folder: of the export.
-        export: what it says of itself.
+        model: it, opened.
         limits: the bounds of a file.
         recording: whether takes of new words may be recorded.
 
     Raises:
         DataError: the table of accuracies is missing or damaged.
     """
-    view = export.feature_view
+    export, view = model.export, model.export.feature_view
     return {
         "name": export.model,
         "network": export.network,
         "classes": list(export.classes),
         "view": {"name": export.view, "version": export.view_version, "title": view.title, "shape": list(view.shape)},
-        "threshold": export.threshold.value,
+        "thresholds": dict(model.thresholds),
         "accuracy": accuracy(folder),
         "limits": {
             "file_bytes": limits.file_bytes,

@@ -185,7 +185,7 @@ def ready(model: Model, listening: Listening) -> dict[str, Any]:
         "rate_hz": SAMPLE_RATE_HZ,
         "window_s": CLIP_SAMPLES / SAMPLE_RATE_HZ,
         "classes": export.classes,
-        "threshold": export.threshold.value,
+        "thresholds": dict(model.thresholds),
         "step_ms": listening.step_ms,
         "picture": {
             "kind": view.kind,

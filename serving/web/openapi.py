@@ -167,6 +167,7 @@ def _schemas() -> dict[str, Any]:
     text, number, whole = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
     guess = _object({"word": text, "probability": _PROBABILITY})
     heard = _object({"word": text, "time_s": number, "score": _PROBABILITY})
+    thresholds = {"type": "object", "additionalProperties": _PROBABILITY, "description": "Of each word, in a stream."}
     takes = _object({"word": text, "takes": {"type": "array", "items": whole}})
     progress = {"type": "object", "properties": {"state": text, "seconds": number}, "required": ["state", "seconds"]}
     words = {"words": {"type": "array", "items": takes}, "fewest": whole, "enough": whole, "teaching": progress}
@@ -191,7 +192,7 @@ def _schemas() -> dict[str, Any]:
                     "items": heard,
                     "description": "The words of audio longer than a second; time_s is the end of the window.",
                 },
-                "threshold": _PROBABILITY,
+                "thresholds": thresholds,
             }
         ),
         "Model": _object(
@@ -202,7 +203,7 @@ def _schemas() -> dict[str, Any]:
                 "view": _object(
                     {"name": text, "version": text, "title": text, "shape": {"type": "array", "items": whole}}
                 ),
-                "threshold": _PROBABILITY,
+                "thresholds": thresholds,
                 "accuracy": _object({"share": _PROBABILITY, "low": _PROBABILITY, "high": _PROBABILITY, "clips": whole}),
                 "limits": _object({"file_bytes": whole, "file_seconds": number, "file_channels": whole}),
                 "recording": {"type": "boolean"},

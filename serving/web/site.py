@@ -95,7 +95,7 @@ class Site:
         self._folder, self._model, self._limits, self._access = folder, model, limits, access
         self._listening = listening
         self.metrics = Metrics()
-        self.decoders = Decoders(folder, listening, limits)
+        self.decoders = Decoders(folder, model.thresholds, listening, limits)
         self.live = Live(model, listening, limits, self.metrics)
         self._quotas = Quotas(limits.requests_per_s, limits.requests_at_once)
         self._assets = Assets.read()
@@ -114,7 +114,7 @@ class Site:
             DataError: it is unfinished or damaged, or no decoder starts with it.
         """
         model = await asyncio.to_thread(open_model, folder)
-        decoders = Decoders(folder, self._listening, self._limits)
+        decoders = Decoders(folder, model.thresholds, self._listening, self._limits)
         await decoders.start()
         before, self.decoders = self.decoders, decoders
         self._folder, self._model = folder, model
@@ -159,7 +159,7 @@ class Site:
 
     async def model_facts(self, request: web.Request) -> web.StreamResponse:
         """What the model is."""
-        return web.json_response(facts(self._folder, self._model.export, self._limits, self._words is not None))
+        return web.json_response(facts(self._folder, self._model, self._limits, self._words is not None))
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
         """A stream over a WebSocket."""

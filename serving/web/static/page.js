@@ -10,7 +10,7 @@ const MOST_EVENTS = 100;
 
 const level = new Level(element("level"));
 const picture = new Picture(element("picture"));
-let threshold = 1;
+let thresholds = {}; // of each word
 let microphone = null;
 let stream = null;
 let take = null;
@@ -70,12 +70,12 @@ function stop() {
   closeMicrophone();
   element("listen").textContent = "Listen";
   element("listen").setAttribute("aria-pressed", "false");
-  showNoGuesses(element("best"), threshold);
+  showNoGuesses(element("best"));
   tell(element("state"), "The microphone is off.");
 }
 
 function ready(content) {
-  threshold = content.threshold;
+  thresholds = content.thresholds;
   picture.begin(content.picture);
   const { title, coefficients, row_ms: rowMs } = content.picture;
   const detail = coefficients > 1 ? `: ${coefficients} numbers every ${rowMs} ms` : "";
@@ -85,12 +85,12 @@ function ready(content) {
 
 function lost() {
   tell(element("state"), "The connection is lost.");
-  showNoGuesses(element("best"), threshold);
+  showNoGuesses(element("best"));
 }
 
 function step({ top, heard, time_s: time }, rows) {
   picture.add(rows);
-  showGuesses(element("best"), top, threshold);
+  showGuesses(element("best"), top, thresholds);
   if (heard) hear(heard, time);
 }
 
@@ -151,7 +151,7 @@ element("replay").addEventListener("click", () => {
 async function decode(file, name) {
   tell(element("clip-problem"), null);
   tell(element("clip-name"), `${name}: decoding.`);
-  showGuesses(element("clip-best"), [], threshold);
+  showGuesses(element("clip-best"), [], thresholds);
   element("clip-heard").hidden = true;
   try {
     const found = await ask("/v1/predict", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
@@ -162,7 +162,7 @@ async function decode(file, name) {
   }
 }
 
-function showClip({ seconds, top, heard, threshold: passing }, name) {
+function showClip({ seconds, top, heard, thresholds: passing }, name) {
   const isLong = seconds > 1;
   const count = heard.length === 1 ? "1 word" : `${heard.length || "no"} words`;
   tell(element("clip-name"), `${name}, ${seconds.toFixed(2)} s${isLong ? `: ${count} heard.` : "."}`);
@@ -193,16 +193,18 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 
 async function showModel() {
   const model = await ask("/v1/model");
-  threshold = model.threshold;
-  showNoGuesses(element("best"), threshold);
+  thresholds = model.thresholds;
+  showNoGuesses(element("best"));
   const words = model.classes.filter((each) => !each.startsWith("_"));
   const { share, low, high, clips } = model.accuracy;
+  const [least, ...others] = Object.values(thresholds);
+  const different = others.some((each) => each !== least);
   const facts = {
     Name: model.name,
     Words: words.join(", "),
     Accuracy: `${percent(share)} of ${clips.toLocaleString()} test clips (95 % interval ${percent(low)} to ${percent(high)})`,
     Features: `${model.view.title}, ${model.view.shape.join(" × ")}`,
-    Threshold: percent(model.threshold),
+    Threshold: different ? Object.entries(thresholds).map(([word, its]) => `${word} ${percent(its)}`).join(", ") : percent(least),
   };
   element("facts").replaceChildren(
     ...Object.entries(facts).flatMap(([name, value]) => {

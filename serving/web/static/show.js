@@ -19,23 +19,25 @@ function part(tag, name, text) {
 }
 
 // Shows classes with their probabilities as bars; rows that are there are used again, since this runs 25 times a second.
-export function showGuesses(list, guesses, threshold) {
+export function showGuesses(list, guesses, thresholds) {
   while (list.children.length > guesses.length) list.lastChild.remove();
   guesses.forEach(({ word, probability }, n) => {
     const row = list.children[n] ?? list.appendChild(newGuess());
     const [name, bar, share] = row.children;
     const [fill, tick] = bar.children;
-    row.className = probability >= threshold && !(word in NAMES) ? "passing" : "";
+    const threshold = thresholds[word];
+    row.className = probability >= threshold ? "passing" : "";
     name.textContent = named(word);
     fill.style.width = `${100 * probability}%`;
-    tick.style.left = `${100 * threshold}%`;
+    tick.hidden = threshold === undefined;
+    tick.style.left = `${100 * (threshold ?? 0)}%`;
     share.textContent = percent(probability);
   });
 }
 
 // Three rows without a class.
-export function showNoGuesses(list, threshold) {
-  showGuesses(list, [0, 0, 0].map((probability) => ({ word: "–", probability })), threshold);
+export function showNoGuesses(list) {
+  showGuesses(list, [0, 0, 0].map((probability) => ({ word: "–", probability })), {});
   for (const row of list.children) row.lastChild.textContent = "";
 }
 
