@@ -8,12 +8,14 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+import psutil
 import pytest
 from corpus_tools import environment
 from hypothesis import given
@@ -401,6 +403,23 @@ def test_what_is_done_is_not_done_again_and_what_is_lost_is(tested: Path, projec
 def test_the_picture_is_drawn_from_the_tables(tested: Path) -> None:
     content = picture.drawn(tested)
     assert content.startswith(b"\x89PNG") and content == picture.drawn(tested)
+
+
+@pytest.mark.slow
+def test_a_killed_test_leaves_no_process(project: Path) -> None:
+    arguments = ["export", "features/mfcc", "clips", "killed", "--hours", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving.stream_test", *arguments],
+        cwd=project, env=environment(), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not list((project / "killed").rglob("*.npy")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert len(children) >= 2
+    assert not psutil.wait_procs(children, timeout=20)[1]
 
 
 @pytest.mark.slow

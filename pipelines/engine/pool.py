@@ -12,12 +12,13 @@ import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
+
+from base.lifeline import end_with
 
 T = TypeVar("T")
 
@@ -120,16 +121,10 @@ def _failed(error: Exception) -> Future[Any]:
 
 
 def _begin(lifeline: Connection) -> None:
-    """In a new process: end with the main one. What outlived it would write into the output of the next run."""
+    """In a new process, which ends with the main one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_freed_memory()
-
-    def end_with_main() -> None:
-        with contextlib.suppress(EOFError, OSError):
-            lifeline.recv()
-        os._exit(1)
-
-    threading.Thread(target=end_with_main, daemon=True).start()
+    end_with(lifeline)
 
 
 def _keep_freed_memory() -> None:

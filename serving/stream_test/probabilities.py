@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.command import with_progress
+from base.lifeline import end_with
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from serving.description import EXPORT_FILE
 from serving.model import Model, open_model
@@ -72,7 +74,9 @@ def probabilities(
 
 
 def _compute(task: _Task, places: Mapping[tuple[int, int], Path], workers: int) -> None:
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (task,)) as pool:
+    context = get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    with ours, ProcessPoolExecutor(workers, context, _begin, (task, theirs)) as pool:
         try:
             done = zip(places.values(), pool.map(_said, places), strict=True)
             for place, said in with_progress(done, len(places), "minute", "listening"):
@@ -92,8 +96,9 @@ def _keep(place: Path, said: Floats) -> None:
 _worker: tuple[_Task, Model]
 
 
-def _begin(task: _Task) -> None:
+def _begin(task: _Task, lifeline: Connection) -> None:
     global _worker
+    end_with(lifeline)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = task, open_model(task.export)
 
