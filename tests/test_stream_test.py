@@ -406,19 +406,24 @@ def test_the_picture_is_drawn_from_the_tables(tested: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_test_leaves_no_process(project: Path) -> None:
-    arguments = ["export", "features/mfcc", "clips", "killed", "--hours", "2"]
+@pytest.mark.parametrize("whole", [True, False], ids=["the command", "one worker"])
+def test_a_killed_test_leaves_no_process(whole: bool, project: Path) -> None:
+    folder = f"killed {whole}"
+    arguments = ["export", "features/mfcc", "clips", folder, "--hours", "2"]
     process = subprocess.Popen(
         [sys.executable, "-m", "serving.stream_test", *arguments],
-        cwd=project, env=environment(), stderr=subprocess.DEVNULL,
+        cwd=project, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not list((project / "killed").rglob("*.npy")):
+    while not list((project / folder).rglob("*.npy")):
         assert process.poll() is None
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.wait()
     assert len(children) >= 2
+    (process if whole else max(children, key=lambda each: each.memory_info().rss)).kill()
+    _, said = process.communicate(timeout=60)
+    if not whole:
+        assert process.returncode == 1
+        assert said.splitlines()[-1].startswith("error: a worker process was killed") and "Traceback" not in said
     assert not psutil.wait_procs(children, timeout=20)[1]
 
 

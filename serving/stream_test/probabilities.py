@@ -6,6 +6,7 @@ import hashlib
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.command import with_progress
+from base.errors import DataError
 from base.lifeline import end_with
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from serving.description import EXPORT_FILE
@@ -81,6 +83,11 @@ def _compute(task: _Task, places: Mapping[tuple[int, int], Path], workers: int) 
             done = zip(places.values(), pool.map(_said, places), strict=True)
             for place, said in with_progress(done, len(places), "minute", "listening"):
                 _keep(place, said)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a worker process was killed, perhaps for lack of memory: run the same command again to go on; with a "
+                "smaller --workers where it happens again"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
