@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     PipelineOptions,
@@ -19,7 +20,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.portability.api import beam_job_api_pb2
-from apache_beam.runners.portability.portable_runner import PortableRunner
+from apache_beam.runners.portability.portable_runner import JobServiceHandle, PortableRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
 from base import command, files
@@ -70,12 +71,20 @@ def check(runner: PipelineRunner, options: PipelineOptions, name: str, unknown: 
         described = service.DescribePipelineOptions(
             beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=portable.job_server_timeout
         )
+    except grpc.FutureTimeoutError as error:
+        raise DataError(f"--runner={name}: what is there does not answer as a job server; {_see_log()}") from error
     except Exception as error:
         raise _failed(f"--runner={name}: its job server did not start", error) from error
     if not options.view_as(FlinkRunnerOptions).flink_submit_uber_jar:
         refuse(sorted(set(unknown) - {each.name for each in described.options}))
-    handle = runner.create_job_service_handle
-    vars(runner)["create_job_service"] = lambda options: handle(service, options)
+
+    def handle(options: PipelineOptions) -> JobServiceHandle:
+        """What Beam submits by; it would take a job that lasts longer than the time for one answer for a failed one."""
+        made: JobServiceHandle = runner.create_job_service_handle(service, options)
+        made.timeout = None
+        return made
+
+    vars(runner)["create_job_service"] = handle
 
 
 def run(
@@ -160,7 +169,8 @@ def _failed(what: str, error: Exception) -> DataError:
 
 def _reason(error: object) -> str:
     """The telling line of what may be a page: the last that is no frame of a stack."""
-    lines = [line.strip() for line in str(error).splitlines()]
+    said = error.details() if isinstance(error, grpc.Call) else error
+    lines = [line.strip() for line in str(said).splitlines()]
     telling = [line for line in lines if line and not line.startswith(("at ", "File ", "...", "Traceback"))]
     text = telling[-1] if telling else type(error).__name__
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
@@ -177,6 +187,7 @@ def _log_into_a_file() -> None:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(file)
     logging.getLogger("apache_beam").setLevel(logging.INFO)
+    threading.excepthook = lambda failed: logging.error("a thread failed", exc_info=failed.exc_value)
     atexit.register(_forget_log, _log)
 
 

@@ -49,7 +49,7 @@ def check(options: PipelineOptions, name: str) -> None:
         _check_prism(options, name)
     elif kind == "flinkrunner":
         _check_flink(options)
-    elif kind == "portablerunner" and not endpoint:
+    elif not endpoint:
         raise DataError(f"--runner={name} needs --job_endpoint=HOST:PORT of a job server")
     _check_workers(options, name)
 
