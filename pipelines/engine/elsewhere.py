@@ -124,8 +124,10 @@ def run(
 
 
 def _start_seconds(options: PipelineOptions, name: str) -> float:
-    near = needs.is_near(options, name) and options.view_as(PortableOptions).environment_type != "DOCKER"
-    return _START_SECONDS if near else _START_SECONDS_ELSEWHERE
+    """Flink itself notices a worker that does not start; the others wait for it for ever."""
+    flinks = name.rpartition(".")[2].lower() == "flinkrunner"
+    docker = options.view_as(PortableOptions).environment_type == "DOCKER"
+    return _START_SECONDS if needs.is_near(options, name) and not (flinks or docker) else _START_SECONDS_ELSEWHERE
 
 
 def _wait(result: PipelineResult, name: str, work: Work, start_seconds: float) -> None:
