@@ -7,8 +7,9 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 
 import apache_beam as beam
@@ -67,7 +68,8 @@ def check(runner: PipelineRunner, options: PipelineOptions, name: str, unknown: 
     if portable.job_server_timeout == PipelineOptions([]).view_as(PortableOptions).job_server_timeout:
         portable.job_server_timeout = _SERVER_SECONDS
     try:
-        service = runner.create_job_service(options).job_service
+        with _quiet_threads():
+            service = runner.create_job_service(options).job_service
         described = service.DescribePipelineOptions(
             beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=portable.job_server_timeout
         )
@@ -85,6 +87,20 @@ def check(runner: PipelineRunner, options: PipelineOptions, name: str, unknown: 
         return made
 
     vars(runner)["create_job_service"] = handle
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Have threads that fail in the block say so in the log: gRPC's do where a server that is waited for ends."""
+    before = threading.excepthook
+    threading.excepthook = lambda failed: logging.info("a thread failed", exc_info=failed.exc_value)
+    try:
+        yield
+    except BaseException:
+        time.sleep(_POLL_SECONDS)
+        raise
+    finally:
+        threading.excepthook = before
 
 
 def run(
@@ -187,9 +203,11 @@ def _log_into_a_file() -> None:
     os.close(handle)
     file = logging.FileHandler(_log)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(file)
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:  # some imports add one
+        root.removeHandler(handler)
+    root.addHandler(file)
     logging.getLogger("apache_beam").setLevel(logging.INFO)
-    threading.excepthook = lambda failed: logging.error("a thread failed", exc_info=failed.exc_value)
     atexit.register(_forget_log, _log)
 
 
