@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock clean fuzz
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-engines test-load test-kills engines check benchmark docs lock clean fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +31,7 @@ compare-systems: $(VENV)/run ## likewise all systems that have run
 	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
-	python -m pytest -m "not slow and not browser and not load" -n 2 --dist loadfile
+	python -m pytest -m "not slow and not browser and not load and not engines" -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
@@ -59,6 +59,12 @@ test-micro: $(VENV)/dev $(VENV)-micro/run ## an export by LiteRT for Microcontro
 
 test-browser: $(VENV)/dev ## the page in Chromium, with what `make repro` makes
 	python -m pytest -m browser tests/test_web_page.py tests/test_web_words.py
+
+test-engines: $(VENV)/dev ## the same bytes on Prism and on a cluster of Flink, with kills; what it needs is built or downloaded once
+	python -m pytest -m engines
+
+engines: $(VENV)/dev ## run the stages on ARCHIVE on every engine that can be had here, and print the matrix
+	python -m benchmarks.engines $(ARCHIVE)
 
 test-load: $(VENV)/dev ## the server under load and fuzzed, in a short form, with exports/cnn
 	python -m pytest -m load tests/test_web_load.py
