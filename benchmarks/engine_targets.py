@@ -17,7 +17,7 @@ import psutil
 
 from base.errors import DataError
 from benchmarks.engine_parts import FLINK, FLINK_VERSION, JOB_SERVER, OPENED, PRISM, flink, prism
-from benchmarks.flink_cluster import Cluster, cluster
+from benchmarks.flink_cluster import RESTARTS, Cluster, cluster
 from pipelines.engine.needs import WORKER
 
 _RETRIES: Final = "--number_of_execution_retries=5"
@@ -106,7 +106,8 @@ def _flink_options(master: str, *more: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _in_the_job_server(folder: Path, python: Path) -> Iterator[Running]:
-    yield Running(_flink_options("[local]", _PROCESS))
+    (folder / "flink-conf.yaml").write_text("".join(f"{name}: {value}\n" for name, value in RESTARTS.items()))
+    yield Running(_flink_options("[local]", _PROCESS, f"--flink_conf_dir={folder}"))
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ class Bench:
 
     def remove(self, stage: str) -> None:
         """Delete what a stage wrote."""
-        shutil.rmtree(self.folder / {"ingest": "clips", "extract": "features"}[stage])
+        shutil.rmtree(self.folder / {"ingest": "clips", "extract": "features"}[stage], ignore_errors=True)
 
 
 @contextmanager
@@ -209,6 +209,8 @@ def try_target(target: Target, bench: Bench, python: Path, expected: dict[str, s
                 command.say(f"{target.name}: {victim} killed in {stage}: {'same bytes' if same else 'OTHER BYTES'}")
             except DataError as error:
                 command.say(f"{target.name}: {victim} killed in {stage}: {error}")
+                bench.remove(stage)
+                bench.run(stage, ())
     return Row(target, seconds, highest, files, survived, done, verified)
 
 
@@ -269,6 +271,8 @@ def main(archive: Path, names: tuple[str, ...], views: str, kills: bool, work: P
             command.say(f"SKIPPED {TARGETS[name].name}: {error}")
             continue
         rows.append(row)
+        if output:
+            write_text(str(output), render(rows, skipped, archive))
         shutil.rmtree(work / name)
         command.say(f"{row.target.name}: {sum(row.seconds.values()):.0f} s, {len(row.files)} files")
     if not rows:

@@ -35,6 +35,12 @@ _MEMORY: Final = {
     "taskmanager.memory.task.off-heap.size": "0",
 }
 """Flink's scripts compute what its Java classes want to be told."""
+RESTARTS: Final = {
+    "restart-strategy.fixed-delay.attempts": "10",
+    "restart-strategy.fixed-delay.delay": "1 s",
+    "restart-strategy.type": "fixed-delay",
+}
+"""Batch jobs of Beam take the cluster's strategy, which is none by default, and not --number_of_execution_retries."""
 
 
 class Cluster:
@@ -73,6 +79,7 @@ class Cluster:
             "taskmanager.host": "localhost",
             "taskmanager.numberOfTaskSlots": str(slots),
             **_MEMORY,
+            **RESTARTS,
         }
         (folder / "flink-conf.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
         self._job_manager = self._start(_JOB_MANAGER, "job-manager")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import tomllib
@@ -17,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def install(folder: Path) -> Path:
-    """Make the environment.
+    """Make an environment with the package.
 
     Args:
         folder: the new folder of the environment.
@@ -28,19 +27,27 @@ def install(folder: Path) -> Path:
     Raises:
         DataError: the package can't be built.
     """
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    found = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (Path(found.stdout.strip()) / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    python = on_top(folder)
     with tempfile.TemporaryDirectory() as source:
         _copy(Path(source))
-        command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", source]
+        command = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", source]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(f"the package can't be installed: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return python
+
+
+def on_top(folder: Path) -> Path:
+    """Make an environment that has nothing but the libraries of this one; its interpreter."""
+    venv.create(folder, symlinks=True, with_pip=True)
+    python = folder / "bin" / "python"
+    found = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (Path(found.stdout.strip()) / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return python
 
 

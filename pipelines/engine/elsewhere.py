@@ -130,6 +130,7 @@ def run(
         result = pipeline.run()
     except Exception as error:
         raise _failed(f"--runner={name} did not take the pipeline", error) from error
+    _keep_off_the_terminal()
     if not waits(options):
         command.say(f"{work.output}: the job was submitted; the output takes its place when the job ends")
         raise SystemExit(0)
@@ -203,12 +204,20 @@ def _log_into_a_file() -> None:
     os.close(handle)
     file = logging.FileHandler(_log)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:  # some imports add one
-        root.removeHandler(handler)
-    root.addHandler(file)
-    logging.getLogger("apache_beam").setLevel(logging.INFO)
+    logging.getLogger().addHandler(file)
+    beam_log = logging.getLogger("apache_beam")
+    beam_log.addHandler(file)
+    beam_log.propagate = False
+    beam_log.setLevel(logging.INFO)
+    _keep_off_the_terminal()
     atexit.register(_forget_log, _log)
+
+
+def _keep_off_the_terminal() -> None:
+    """Take away what some imports of Beam's add."""
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
+        root.removeHandler(handler)
 
 
 def _see_log() -> str:
