@@ -47,7 +47,7 @@ test-formats: $(VENV)-formats/dev ## exports by the readers of Grain and TensorF
 	$(VENV)-formats/bin/python -m pytest --noconftest tests/test_export_array_record.py
 
 test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries of clouds, in an environment without TensorFlow
-	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
+	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py tests/test_dataflow.py \
 		tests/test_requirements.py tests/test_shard_hashes.py
 
 test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding and serving with an export, in an environment without TensorFlow and Beam

@@ -86,7 +86,10 @@ import json, sys
 import fsspec
 from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
 
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+
 staged = {}
+GoogleCloudOptions._warn_if_soft_delete_policy_enabled = lambda *_: None  # asks the bucket
 DataflowApplicationClient.stage_file = lambda self, place, name, stream, *_, **__: staged.update({name: stream.read()})
 source, written, stage, *options = sys.argv[1:]
 for place in ("raw", "clips", "selection.parquet"):
@@ -165,7 +168,7 @@ def test_the_graph_has_the_steps_the_image_and_the_options_and_no_local_path(
     assert not any(str(path) in text for path in (stores, tmp_path, ROOT, sys.prefix))
     job = json.dumps(found["job"])
     assert "some-job" in job and "gs://bucket/temp" in job and IMAGE in job
-    assert set(found["staged"]) == {"job.json", "pipeline.pb"}
+    assert set(found["staged"]) <= {"job.json", "pipeline.pb", "submission_environment_dependencies.txt"}
 
 
 @with_clients_of_clouds
@@ -175,10 +178,18 @@ def test_the_graph_has_the_steps_the_image_and_the_options_and_no_local_path(
         (("--project=Some Project", *IN_THE_CLOUD[1:]), "Invalid Project ID (Some Project)"),
         (IN_THE_CLOUD[:2], "Missing GCS path option: temp_location"),
         ((*IN_THE_CLOUD[:2], "--temp_location=/temp"), "Invalid GCS path (/temp)"),
-        (IN_THE_CLOUD, "raw is on this machine, where workers of DataflowRunner can't see it: name a gs:// path"),
+        (IN_THE_CLOUD, "there are no credentials of Google's cloud here"),
+        (
+            (*IN_THE_CLOUD, "--no_auth"),
+            "raw is on this machine, where workers of DataflowRunner can't see it",
+        ),
     ],
 )
-def test_a_wrong_option_of_the_cloud_is_one_sentence(options: tuple[str, ...], message: str, stores: Path) -> None:
+def test_a_wrong_option_of_the_cloud_is_one_sentence(
+    options: tuple[str, ...], message: str, stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # whether this is a machine of that cloud
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     outcome = run_stage(stores, "ingest", "raw", "clips", "--runner=DataflowRunner", *options)
     assert outcome.code == 1 and len(outcome.stderr.splitlines()) == 1, outcome.stderr
     assert outcome.stderr.startswith("error: ") and message in outcome.stderr

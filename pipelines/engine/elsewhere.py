@@ -26,7 +26,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineS
 
 from base import command, files
 from base.errors import DataError
-from pipelines.engine import needs
+from pipelines.engine import cloud, needs
 from pipelines.engine.counters import totals
 from pipelines.engine.runner import refuse
 from pipelines.engine.transforms import waits
@@ -59,7 +59,9 @@ def check(runner: PipelineRunner, options: PipelineOptions, name: str, unknown: 
     _log_into_a_file()
     if isinstance(runner, PortableRunner):
         needs.check(options, name)
-    if problems := PipelineOptionsValidator(options, runner).validate():
+    if type(runner).__name__ == "DataflowRunner":
+        cloud.check(runner, options, name)
+    elif problems := PipelineOptionsValidator(options, runner).validate():
         raise DataError(f"--runner={name}: {_reason(problems[0])}")
     if not isinstance(runner, PortableRunner):
         refuse(unknown)

@@ -40,7 +40,7 @@ def main(stage: str, parameters: str | None, beam_options: tuple[str, ...], **pa
     arguments = positional(stage, paths)
     if parameters:
         Path(params.PARAMS_FILE).write_bytes(files.read_bytes(parameters))
-    sys.argv[1:] = [*arguments, _RUNNER, "--save_main_session=false", *beam_options]
+    sys.argv[1:] = [*arguments, _RUNNER, *beam_options]
     runpy.run_module(f"pipelines.{stage}", run_name="__main__", alter_sys=True)
 
 
