@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, SetupOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import PipelineRunner
@@ -35,13 +37,12 @@ def check(runner: PipelineRunner, options: PipelineOptions, name: str) -> None:
     if cloud.no_auth:
         return
     try:
-        import google.auth
-        from google.auth.exceptions import DefaultCredentialsError
+        auth, faults = import_module("google.auth"), import_module("google.auth.exceptions")
     except ImportError as error:
         raise DataError(
             f"--runner={name} needs the environment of requirements-pipelines.txt, with its clients of Google's cloud"
         ) from error
     try:
-        google.auth.default(scopes=[_SCOPE])
-    except DefaultCredentialsError as error:
+        auth.default(scopes=[_SCOPE])
+    except faults.DefaultCredentialsError as error:
         raise DataError(f"--runner={name}: there are no credentials of Google's cloud here: {_LOG_IN}") from error

@@ -8,6 +8,7 @@ interpreter has the pipelines' modules in whatever folder the engine starts it. 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -53,8 +54,8 @@ def environment(worker_id: str, provision: str, control: str, logging: str) -> d
         SystemExit: nothing answers.
     """
     import grpc
-    from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
-    from google.protobuf import json_format, text_format
+    from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
+    from apache_beam.runners.job.utils import struct_to_dict
 
     with grpc.insecure_channel(provision) as channel:
         service = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
@@ -70,12 +71,8 @@ def environment(worker_id: str, provision: str, control: str, logging: str) -> d
         "LOGGING_API_SERVICE_DESCRIPTOR": logging or info.logging_endpoint.url,
         "STATUS_API_SERVICE_DESCRIPTOR": info.status_endpoint.url,
     }
-    found = {
-        name: text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=unquoted(url)))
-        for name, url in named.items()
-        if url
-    }
-    options = json_format.MessageToJson(info.pipeline_options)
+    found = {name: f'url: "{unquoted(url)}"' for name, url in named.items() if url}
+    options = json.dumps(struct_to_dict(info.pipeline_options))
     capabilities = " ".join(info.runner_capabilities)
     return {**found, "WORKER_ID": worker_id, "PIPELINE_OPTIONS": options, "RUNNER_CAPABILITIES": capabilities}
 
