@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock supply clean fuzz
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-engines test-load test-kills check benchmark docs lock supply engines clean fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,7 +32,7 @@ compare-systems: $(VENV)/run ## likewise all systems that have run
 	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
-	python -m pytest -m "not slow and not browser and not load" -n 2 --dist loadfile
+	python -m pytest -m "not slow and not browser and not load and not engines" -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
@@ -48,7 +48,7 @@ test-formats: $(VENV)-formats/dev ## exports by the readers of Grain and TensorF
 	$(VENV)-formats/bin/python -m pytest --noconftest tests/test_export_array_record.py
 
 test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries of clouds, in an environment without TensorFlow
-	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py \
+	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py tests/test_dataflow.py \
 		tests/test_requirements.py tests/test_shard_hashes.py
 
 test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding and serving with an export, in an environment without TensorFlow and Beam
@@ -60,6 +60,12 @@ test-micro: $(VENV)/dev $(VENV)-micro/run ## an export by LiteRT for Microcontro
 
 test-browser: $(VENV)/dev ## the page in Chromium, with what `make repro` makes
 	python -m pytest -m browser tests/test_web_page.py tests/test_web_words.py
+
+test-engines: $(VENV)/dev ## the same bytes on Prism and on a cluster of Flink, with kills; what it needs is built or downloaded once
+	python -m pytest -m engines
+
+engines: $(VENV)/dev ## run the stages on ARCHIVE on every engine that can be had here, and print the matrix
+	python -m benchmarks.engines $(ARCHIVE)
 
 test-load: $(VENV)/dev ## the server under load and fuzzed, in a short form, with exports/cnn
 	python -m pytest -m load tests/test_web_load.py

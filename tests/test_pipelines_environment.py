@@ -84,8 +84,8 @@ def test_a_part_of_beam_for_a_cloud_can_be_imported(module: str) -> None:
 
 @in_their_own_environment
 def test_dataflow_is_a_runner() -> None:
-    runner = prepare(("--runner=DataflowRunner", "--project=project", "--region=region")).runner
-    assert type(runner).__name__ == "DataflowRunner"
+    options = ("--project=project", "--region=region", "--temp_location=gs://bucket/temp", "--no_auth")
+    assert type(prepare(("--runner=DataflowRunner", *options)).runner).__name__ == "DataflowRunner"
 
 
 @in_their_own_environment

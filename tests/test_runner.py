@@ -12,8 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
-from apache_beam.runners.portability.flink_runner import FlinkRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from conftest import Call
 from corpus_tools import assert_refused, contents, environment, run_stage, write_parameters, write_raw
@@ -30,9 +28,10 @@ def test_the_workers_are_those_asked_for_else_the_stages_own_number_else_one_a_c
     assert prepare(("--direct_num_workers=3",), 1).processes == 3
 
 
-def test_a_named_runner_or_mode_is_beams() -> None:
-    assert isinstance(prepare(("--runner=FlinkRunner", "--flink_master=localhost:8081")).runner, FlinkRunner)
-    assert isinstance(prepare(("--direct_running_mode=multi_threading",)).runner, SwitchingDirectRunner)
+def test_the_direct_runner_is_beams_runner_in_this_process_and_downloads_nothing() -> None:
+    for options in (("--direct_running_mode=multi_threading",), ("--runner=DirectRunner",)):
+        engine = prepare(options)
+        assert isinstance(engine.runner, FnApiRunner) and engine.processes == 1 and engine.name == "DirectRunner"
     assert isinstance(prepare(("--direct_num_workers=2",)).runner, FnApiRunner)
     assert prepare(("--runner=FnApiRunner", "--direct_num_workers=2")).processes == 1
 

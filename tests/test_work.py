@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import pytest
 
 from base import files
 from base.errors import DataError
-from pipelines.engine.transforms import Commit, JointMap, ShardMap
-from pipelines.engine.work import JointStep, Step, Work, begin_file, begin_store, finish, is_committed
+from pipelines.engine.transforms import Commit, JointMap, ShardMap, _Commit
+from pipelines.engine.work import JointStep, Step, Work, begin_file, begin_store, finish, is_committed, run_step
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,73 @@ def test_a_run_that_died_while_it_cleared_its_work_has_nothing_left_to_do(
         run(work, range(3), Square(log))
     run(begin_file(out, {}), range(3), Square(log))
     assert squared(log) == [0, 1, 2] and files.names(out.rpartition("/")[0]) == ["out.txt"]
+
+
+class Late(Square):
+    """An attempt that an engine believes dead, and that goes on after another one has ended."""
+
+    def __init__(self, log: Path, meanwhile: Callable[[], object]) -> None:
+        super().__init__(log)
+        self._meanwhile = meanwhile
+
+    def run(self, item: int, work: Work) -> Squared:
+        self._meanwhile()
+        return super().run(item, work)
+
+
+class Cleaned(Late):
+    """One whose inputs the other attempt has deleted."""
+
+    def run(self, item: int, work: Work) -> Squared:
+        self._meanwhile()
+        raise FileNotFoundError(f"the input of {item}")
+
+
+def test_an_attempt_whose_inputs_another_has_used_up_takes_the_report_of_the_other(log: Path, out: str) -> None:
+    work = begin_file(out, {})
+    late = Cleaned(log, lambda: run_step(Square(log), 3, work))
+    assert run_step(late, 3, work) == Squared(3, 9)
+    with pytest.raises(FileNotFoundError):
+        run_step(Cleaned(log, lambda: None), 4, work)
+
+
+def test_what_comes_after_the_end_of_the_work_leaves_nothing(log: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "run" / "out.txt")
+    work = begin_file(out, {})
+
+    def end() -> None:
+        run(work, range(4), Square(log))
+
+    with pytest.raises(OSError):
+        run_step(AfterTheEnd(log, end), 3, work)
+    assert run_step(Square(log), 2, work) is None
+    work.fail("square", 2, DataError("too late"))
+    _Commit(work, 1, add_up, places=False).process(None, [Squared(0, 0)])
+    assert files.names(str(tmp_path / "run")) == ["out.txt"] and files.read_text(out) == "0\n1\n4\n9\n"
+
+
+class AfterTheEnd(Late):
+    """An attempt in the middle of writing a file while all of the work ends."""
+
+    def run(self, item: int, work: Work) -> Squared:
+        with files.published(work.path(f"part-{item}"), concurrent=True) as file:
+            file.write(b"9")
+            self._meanwhile()
+        return Squared(item, item**2)
+
+
+def test_two_that_commit_at_once_make_one_output(log: Path, out: str) -> None:
+    work = begin_file(out, {})
+    reports: Any = [0, 1] | ShardMap(work, Square(log))
+    ordered = sorted(reports, key=lambda report: report.index)
+
+    def add_up_while_another_does(squared: list[Squared], work: Work) -> None:
+        _Commit(work, 2, add_up, places=False).process(None, ordered)
+        add_up(squared, work)
+
+    _Commit(work, 2, add_up_while_another_does, places=False).process(None, ordered)
+    finish(work)
+    assert files.read_text(out) == "0\n1\n"
 
 
 def test_a_report_that_can_not_be_read_is_made_again(log: Path, out: str) -> None:

@@ -51,6 +51,7 @@ def augment(
             already, or what the copies are made with is missing.
     """
     engine = runner.prepare(beam_options)
+    clips, selection, output = engine.place(clips), engine.place(selection), engine.place(output)
     source, task = read_manifest(clips), read_task(selection)
     if source.holds_copies:
         raise DataError(f"{clips} holds copies already: name the store of clips that `ingest` made")
@@ -66,6 +67,7 @@ def augment(
     with claimed(output, work_of_folder(output), foreign):
         work = begin_store(store, {"manifest": manifest.to_json(), "selection": new_selection})
         shards, catalog = len(source.shards), files.join(clips, CATALOG_FILE)
+        placed = tuple(_placed(kind, engine) for kind in kinds)
         inputs = Inputs(clips, source.shards, catalog, selection, len(task.classes))
         make_output = MakeOutput(manifest, task, files.join(clips, REJECTS_FILE), new_selection)
 
@@ -77,15 +79,22 @@ def augment(
                 pipeline
                 | "Clip shards" >> beam.Create(range(shards))
                 | "Spread over workers" >> beam.Reshuffle()
-                | ShardMap(work, Multiply(inputs, kinds, seed))
+                | ShardMap(work, Multiply(inputs, placed, seed))
                 | Commit(work, shards, make_output)
             )
 
         if not is_committed(work):
             if any(isinstance(kind, Noise) for kind in kinds):
                 write_noise(clips, source, task, seed, work)
-            engine.run(build, progress, "shard", "augment")
+            engine.run(build, progress, "shard", "augment", work)
         finish(work)
+
+
+def _placed(kind: Kind, engine: runner.Engine) -> Kind:
+    """A kind of copies whose files all workers find."""
+    if not isinstance(kind, Room) or kind.impulse_responses is None:
+        return kind
+    return dataclasses.replace(kind, impulse_responses=engine.place(kind.impulse_responses))
 
 
 def _manifest(source: Manifest, recipe: str, kinds: tuple[Kind, ...], seed: int, selection_sha256: str) -> Manifest:

@@ -108,6 +108,9 @@ class Multiply(Step[int, Multiplied]):
         write_table(part_path(work, "selection", item), from_rows(selection, SELECTION_SCHEMA))
         return Multiplied(item, writer.shard(), tuple(copies))
 
+    def counts(self, report: Multiplied) -> dict[str, int]:
+        return {"clips": report.shard.records, "copies": sum(report.copies)}
+
     def _clips(
         self, index: int, catalog: list[dict[str, Any]], chosen: dict[str, int], work: Work
     ) -> Iterator[_Numbered]:

@@ -8,12 +8,26 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeAlias
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from base import files
 from base.errors import DataError
 from pipelines.engine import pool
-from pipelines.engine.work import FAULTS, JointStep, Step, Work, commit, run_joint_step, run_step
+from pipelines.engine.counters import count
+from pipelines.engine.work import (
+    FAULTS,
+    JointStep,
+    Step,
+    Work,
+    commit,
+    is_committed,
+    put_in_place,
+    run_joint_step,
+    run_step,
+    timed,
+)
 
 _KILLED = DataError(
     "a worker process was killed, perhaps for lack of memory: run the same command again to resume; "
@@ -32,7 +46,8 @@ class ShardMap(beam.PTransform[Any, Any]):
         self._work, self._step = work, step
 
     def expand(self, items: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
-        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(_Run(run_step, self._step, self._work, self._work))
+        run = _Run(run_step, self._step, self._work, self._work, marks=has_other_workers(items.pipeline))
+        reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(run)
         return reports
 
 
@@ -44,27 +59,40 @@ class JointMap(beam.PTransform[Any, Any]):
         self._works, self._step = tuple(works), step
 
     def expand(self, items: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
-        run = _Run(run_joint_step, self._step, self._works, self._works[0])
+        first = self._works[0]
+        run = _Run(run_joint_step, self._step, self._works, first, marks=has_other_workers(items.pipeline))
         reports: beam.pvalue.PCollection[Any] = items | beam.ParDo(run)
         return reports
 
 
 class _Run(beam.DoFn):
-    def __init__(self, run: Callable[..., Any], step: Step[Any, Any], works: Any, first: Work) -> None:
-        """Set up the function `run` of step, item and works; `first` of them keeps why a process failed."""
-        self._run, self._step, self._works, self._first = run, step, works, first
+    def __init__(self, run: Callable[..., Any], step: Step[Any, Any], works: Any, first: Work, *, marks: bool) -> None:
+        """Set up the function `run` of step, item and works.
+
+        Args:
+            run: does the step.
+            step: the step.
+            works: what `run` takes.
+            first: keeps why a process failed, and that a worker has begun.
+            marks: whether to mark that.
+        """
+        self._run, self._step, self._works, self._first, self._marks = run, step, works, first, marks
         self._pending: list[tuple[int, Future[Any]]] = []
+
+    def setup(self) -> None:
+        if self._marks and not self._first.is_over:
+            files.write_text(self._first.started, "", concurrent=True)
 
     def start_bundle(self) -> None:
         self._pending = []
 
     def process(self, item: Any) -> None:
-        self._pending.append((self._step.index(item), pool.submit(self._run, self._step, item, self._works)))
+        self._pending.append((self._step.index(item), pool.submit(timed, self._run, self._step, item, self._works)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for index, pending in self._pending:
             try:
-                report = pending.result()
+                report, seconds = pending.result()
             except BrokenProcessPool:
                 self._first.fail(self._step.name, index, _KILLED)
                 return
@@ -72,6 +100,7 @@ class _Run(beam.DoFn):
                 self._first.fail(self._step.name, index, error)
                 continue
             if report is not None:
+                count(self._step.name, seconds, self._step.counts(report))
                 yield GlobalWindows.windowed_value(report)
 
 
@@ -80,7 +109,10 @@ MakeOutput: TypeAlias = Callable[[list[Any], Work], None]
 
 
 class Commit(beam.PTransform[Any, Any]):
-    """Reports → the output in its place, once all reports are there; else nothing."""
+    """Reports → the whole output, once all reports are there; else nothing.
+
+    The process that waits for the pipeline puts it in its place. Where none waits, this does.
+    """
 
     def __init__(self, work: Work, expected: int, make_output: MakeOutput) -> None:
         """Wire the end of a stage.
@@ -94,7 +126,8 @@ class Commit(beam.PTransform[Any, Any]):
         self._work, self._expected, self._make_output = work, expected, make_output
 
     def expand(self, reports: beam.pvalue.PCollection[Any]) -> beam.pvalue.PCollection[Any]:
-        step = _Commit(self._work, self._expected, self._make_output)
+        places = not waits(reports.pipeline.options)
+        step = _Commit(self._work, self._expected, self._make_output, places=places)
         done: beam.pvalue.PCollection[Any] = (
             reports.pipeline | beam.Create([None]) | beam.ParDo(step, beam.pvalue.AsList(reports))
         )
@@ -102,15 +135,32 @@ class Commit(beam.PTransform[Any, Any]):
 
 
 class _Commit(beam.DoFn):
-    def __init__(self, work: Work, expected: int, make_output: MakeOutput) -> None:
-        self._work, self._expected, self._make_output = work, expected, make_output
+    def __init__(self, work: Work, expected: int, make_output: MakeOutput, *, places: bool) -> None:
+        self._work, self._expected, self._make_output, self._places = work, expected, make_output, places
 
     def process(self, _: None, reports: Iterable[Any]) -> None:
         ordered = sorted(reports, key=lambda report: report.index)
         if len(ordered) < self._expected:
             return
         try:
-            self._make_output(ordered, self._work)
-            commit(self._work)
+            if not is_committed(self._work):
+                if self._work.is_over:
+                    return
+                self._make_output(ordered, self._work)
+                commit(self._work)
+            if self._places:
+                put_in_place(self._work)
         except FAULTS as error:
-            self._work.fail("commit", 0, error)
+            if self._places or not is_committed(self._work):  # by another attempt
+                self._work.fail("commit", 0, error)
+
+
+def waits(options: PipelineOptions) -> bool:
+    """Whether the process that starts a pipeline stays until its end."""
+    submitted_alone = options.view_as(StandardOptions).no_wait_until_finish
+    return not (submitted_alone or options.view_as(GoogleCloudOptions).template_location)
+
+
+def has_other_workers(pipeline: beam.Pipeline) -> bool:
+    """Whether a job server gives a pipeline to workers, which may fail to start."""
+    return any(each.__name__ == "PortableRunner" for each in type(pipeline.runner).__mro__)

@@ -6,6 +6,9 @@ leaves the output of the run before as it was.
 
 What is unfinished is not waited for until the disk has it: after a restart of the machine it is made again. What takes
 its place is on the disk before.
+
+An engine may try an item again while an attempt that it believes dead still runs. Both make the same bytes under names
+of their own, so either may come last. Whatever comes when the work has ended leaves nothing: the plan is gone.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -34,6 +38,9 @@ _PLAN_DIGITS: Final = 16
 _PLAN_NAME: Final = re.compile(rf"[0-9a-f]{{{_PLAN_DIGITS}}}")
 _BOOT_FILE: Final = "boot"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+_REMOVALS: Final = 5
+_SECONDS_BETWEEN_REMOVALS: Final = 0.2
 
 FAULTS: Final = (DataError, OSError, MemoryError)
 """What ends a step for a reason that the user can mend."""
@@ -72,6 +79,20 @@ class Work:
         """Path of the report on an item of a step."""
         return self.path(f"{step}-{index:05d}.json")
 
+    @property
+    def started(self) -> str:
+        """Path of the mark of the first worker that began, where other engines have workers of their own."""
+        return self.path("started")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this work has ended, for an attempt at it that is late; what is remote is not asked for each item."""
+        return not files.is_remote(self.folder) and not files.is_file(self.path(PLAN_FILE))
+
+    def failed(self) -> list[str]:
+        """Names of the files that say why items can't be finished."""
+        return [name for name in files.names(self.folder) if name.startswith(_FAILED)]
+
     def reports(self, step: str) -> int:
         """Items of a step that are finished."""
         return sum(name.startswith(f"{step}-") and name.endswith(".json") for name in files.names(self.folder))
@@ -79,6 +100,8 @@ class Work:
     def fail(self, step: str, index: int, error: BaseException) -> None:
         """Keep why an item can't be finished, for `finish` to report; runners wrap exceptions beyond recognition."""
         message = sentence(error)
+        if self.is_over:
+            return
         try:
             text = files.to_json({"message": message})
             files.write_text(self.path(f"{_FAILED}{step}-{index:05d}.json"), text, concurrent=True)
@@ -158,31 +181,38 @@ def publish(work: Work) -> None:
     Raises:
         DataError: an item or the output failed, or the pipeline ended before its end.
     """
-    failures = [name for name in files.names(work.folder) if name.startswith(_FAILED)]
-    if failures:
+    if failures := work.failed():
         raise DataError(files.read_json(work.path(failures[0]))["message"])
     if work.folder in _unwritten:
         raise DataError(_unwritten.pop(work.folder))
     if not is_committed(work):
         raise DataError(f"the pipeline ended without {work.output}: run the same command again to resume")
-    _put_in_place(work)
+    put_in_place(work)
 
 
 def clear(work: Work) -> None:
-    """Remove what is left of the work on an output that is in its place; last what says so to a run after a kill."""
+    """Remove what is left of the work on an output that is in its place; last what says so to a run after a kill.
+
+    The plan goes first: what an engine believes dead and still runs then begins nothing more.
+    """
+    files.remove(work.path(PLAN_FILE))
     for name in files.names(work.folder):
         if name != _COMMITTED_FILE:
-            files.remove(work.path(name))
-    files.remove(work.folder)
+            _remove(work.path(name))
+    _remove(work.folder)
     remove_empty(work.home)
 
 
-def _put_in_place(work: Work) -> None:
-    if writing.is_finished(work.staged):
-        writing.replace(work.output, work.staged)
-    elif files.is_file(work.staged):
-        files.move(work.staged, work.output)
-        files.sync([posixpath.dirname(work.output) or "."])
+def _remove(path: str) -> None:
+    """Delete a folder into which a late attempt may still write, or a file."""
+    for attempt in range(1, _REMOVALS + 1):
+        try:
+            files.remove(path)
+            return
+        except OSError:
+            if attempt == _REMOVALS:
+                raise
+            time.sleep(_SECONDS_BETWEEN_REMOVALS)
 
 
 class Step(ABC, Generic[Item, Report]):
@@ -211,6 +241,10 @@ class Step(ABC, Generic[Item, Report]):
     def holds(self, report: Report, work: Work) -> bool:
         """Whether the files that an earlier report speaks of are still there."""
         return True
+
+    def counts(self, report: Any) -> dict[str, int]:
+        """What the engines' own metrics count of an item, by name, such as clips and rejects by reason."""
+        return {}
 
     def clean(self, item: Item, work: Work) -> None:
         """Delete what is of no more use once the report on an item is written."""
@@ -247,7 +281,7 @@ def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
     """The report on an item, which is worked on unless its report is there; the report is written last.
 
     Returns:
-        The report, or None where it must be left undone since something before it failed.
+        The report, or None where it must be left undone since something before it failed, or the work has ended.
 
     Raises:
         DataError, OSError, MemoryError: the item can't be finished.
@@ -255,7 +289,15 @@ def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
     index = step.index(item)
     report = step.read_report(index, work)
     if report is None:
-        report = step.run(item, work)
+        if work.is_over:
+            return None
+        try:
+            report = step.run(item, work)
+        except FAULTS:
+            report = step.read_report(index, work)  # another attempt has finished it, and cleaned up
+            if report is None:
+                raise
+            return report
         if report is None:
             return None
         _write_report(step, index, report, work)
@@ -263,11 +305,11 @@ def run_step(step: Step[Any, Any], item: Any, work: Work) -> Any:
     return report
 
 
-def run_joint_step(step: JointStep[Any, Any], item: Any, works: Sequence[Work]) -> list[Any]:
+def run_joint_step(step: JointStep[Any, Any], item: Any, works: Sequence[Work]) -> list[Any] | None:
     """The reports on an item for several outputs; it is worked on for those alone that lack theirs.
 
     Returns:
-        The reports in the order of the outputs.
+        The reports in the order of the outputs; None where the work has ended.
 
     Raises:
         DataError, OSError, MemoryError: the item can't be finished.
@@ -275,11 +317,19 @@ def run_joint_step(step: JointStep[Any, Any], item: Any, works: Sequence[Work]) 
     index = step.index(item)
     reports = {work: step.read_report(index, work) for work in works}
     missing = [work for work, report in reports.items() if report is None]
-    if missing:
+    if missing and not missing[0].is_over:
         for work, report in zip(missing, step.run_together(item, missing), strict=True):
             _write_report(step, index, report, work)
             reports[work] = report
+    elif missing:
+        return None
     return list(reports.values())
+
+
+def timed(run: Callable[..., Report], step: Step[Any, Any], item: Any, works: Any) -> tuple[Report, float]:
+    """What one of the two functions above gives, and the seconds that it took."""
+    began = time.monotonic()
+    return run(step, item, works), time.monotonic() - began
 
 
 def _write_report(step: Step[Any, Any], index: int, report: Any, work: Work) -> None:
@@ -287,8 +337,17 @@ def _write_report(step: Step[Any, Any], index: int, report: Any, work: Work) -> 
 
 
 def commit(work: Work) -> None:
-    """Mark the output at `Work.staged` as whole once the disk has it, and put it in its place."""
+    """Mark the output at `Work.staged` as whole once the disk has it."""
     made = [files.join(work.staged, name) for name in files.names(work.staged)]
     files.sync([*made, work.staged])
-    files.write_text(work.path(_COMMITTED_FILE), files.to_json({"output": work.output}), lasting=True)
-    _put_in_place(work)
+    text = files.to_json({"output": work.output})
+    files.write_text(work.path(_COMMITTED_FILE), text, concurrent=True, lasting=True)
+
+
+def put_in_place(work: Work) -> None:
+    """Put the output at `Work.staged`, which is whole, in its place; what was interrupted is completed."""
+    if writing.is_finished(work.staged):
+        writing.replace(work.output, work.staged)
+    elif files.is_file(work.staged):
+        files.move(work.staged, work.output)
+        files.sync([posixpath.dirname(work.output) or "."])

@@ -70,6 +70,8 @@ def extract(clips: str, selection: str, outputs: Mapping[str, View], beam_option
         DataError: an input is missing, damaged, or the selection was made from other clips.
     """
     engine = runner.prepare(beam_options)
+    clips, selection = engine.place(clips), engine.place(selection)
+    outputs = {engine.place(output): view for output, view in outputs.items()}
     for view in outputs.values():
         if isinstance(view, MelView):
             mel_filters(view)  # refuses an empty band here, not in a worker
@@ -105,7 +107,8 @@ def extract(clips: str, selection: str, outputs: Mapping[str, View], beam_option
                 )
 
         if unfinished:
-            engine.run(build, progress, "shard", f"extract {', '.join(store.name for store in unfinished)}")
+            names = ", ".join(store.name for store in unfinished)
+            engine.run(build, progress, "shard", f"extract {names}", unfinished[0].work)
         for store in stores:
             publish(store.work)
             above = posixpath.dirname(store.folder)

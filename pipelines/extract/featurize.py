@@ -99,6 +99,9 @@ class Featurize(JointStep[int, FeaturizedShard]):
     def holds(self, report: FeaturizedShard, work: Work) -> bool:
         return all(files.size(files.join(work.staged, each.file)) == each.bytes for each in report.shards)
 
+    def counts(self, report: list[FeaturizedShard]) -> dict[str, int]:
+        return {"clips": sum(shard.records for each in report[:1] for shard in each.shards), "stores": len(report)}
+
     def run_together(self, item: int, works: Sequence[Work]) -> list[FeaturizedShard]:
         """Write the feature shards of a clip shard and its part of the catalog, for each store.
 

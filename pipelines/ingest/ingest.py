@@ -46,6 +46,7 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
         DataError: an archive is missing, damaged or empty, or too many of its files can't be used.
     """
     engine = runner.prepare(beam_options)
+    raw, output = engine.place(raw), engine.place(output)
     archives = read_corpus(raw)
     for archive in archives:
         layouts.of(archive)
@@ -74,7 +75,7 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
             )
 
         if not is_committed(work):
-            engine.run(build, progress, "B", "ingest")
+            engine.run(build, progress, "B", "ingest", work)
         finish(work)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Sealed:
         reject_example: one of them with its reason, or "".
         absent: clips that a list names and no archive has.
         absent_example: one of them with its list, or "".
+        reasons: why files were rejected → how many.
     """
 
     index: int
@@ -57,6 +59,7 @@ class Sealed:
     reject_example: str
     absent: int = 0
     absent_example: str = ""
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,12 @@ class Seal(Step[tuple[int, Any], Sealed]):
         bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
         example = f"{bad[0]['path']}: {bad[0]['reason']} ({bad[0]['detail']})" if bad else ""
         used = sum(row["recording"] is None for row in rows)
-        return Sealed(index, writer.shard(), used, len(bad), example, *absent)
+        reasons = Counter(str(each["reason"]) for each in bad)
+        return Sealed(index, writer.shard(), used, len(bad), example, *absent, dict(sorted(reasons.items())))
+
+    def counts(self, report: Sealed) -> dict[str, int]:
+        rejects = {f"rejected, {reason}": number for reason, number in report.reasons.items()}
+        return {"clips": report.shard.records, **rejects}
 
     def clean(self, item: tuple[int, Any], work: Work) -> None:
         """Delete the spills of a finished shard, so that audio is on disk only once."""

@@ -311,6 +311,7 @@ def select_clips(clips: str, output: str, config: Select, beam_options: tuple[st
         DataError: the clip store is not finished, the task names a word that the corpus lacks, or a split is empty.
     """
     engine = runner.prepare(beam_options, default_workers=1)
+    clips, output = engine.place(clips), engine.place(output)
     manifest = read_manifest(clips)
     if manifest.holds_copies:
         raise DataError(f"{clips} holds copies of clips that `augment` made: select from the clips that it read")
@@ -339,7 +340,7 @@ def select_clips(clips: str, output: str, config: Select, beam_options: tuple[st
             )
 
         if not is_committed(work):
-            engine.run(build, progress, "shard", "select")
+            engine.run(build, progress, "shard", "select", work)
         finish(work)
 
 

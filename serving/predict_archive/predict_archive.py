@@ -48,6 +48,7 @@ def predict_archive(
         DataError: there are no clips, the archive is damaged, or none of its clips can be read.
     """
     engine = runner.prepare(beam_options)
+    folder, archive, out = Path(engine.place(str(folder))), engine.place(archive), engine.place(out)
     export = read_export(folder)
     checked_file(folder, export, "litert_network")
     export_sha256 = files.sha256(str(folder / EXPORT_FILE))
@@ -70,7 +71,7 @@ def predict_archive(
         )
 
     if not is_committed(work):
-        engine.run(build, progress, "%", "predict_archive")
+        engine.run(build, progress, "%", "predict_archive", work)
     finish(work)
 
 
