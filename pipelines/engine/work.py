@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -41,8 +42,22 @@ FAULTS: Final = (DataError, OSError, MemoryError)
 _unwritten: dict[str, str] = {}
 """Work folder → why it failed, where the disk was too full to say so."""
 
+_LOOK_SECONDS: Final = 10.0
+"""How often progress lists a remote folder."""
+
+_seen: dict[str, tuple[float, list[str]]] = {}
+"""Remote work folder → when it was listed, and the names in it."""
+
 Item = TypeVar("Item")
 Report = TypeVar("Report")
+
+
+def _recent_names(folder: str) -> list[str]:
+    when, names = _seen.get(folder, (time.monotonic(), []))
+    if folder not in _seen or time.monotonic() - when > _LOOK_SECONDS:
+        names = files.names(folder) if folder in _seen else []
+        _seen[folder] = time.monotonic(), names
+    return names
 
 
 @dataclass(frozen=True)
@@ -73,8 +88,9 @@ class Work:
         return self.path(f"{step}-{index:05d}.json")
 
     def reports(self, step: str) -> int:
-        """Items of a step that are finished."""
-        return sum(name.startswith(f"{step}-") and name.endswith(".json") for name in files.names(self.folder))
+        """Items of a step that are finished; of remote work as they were some seconds ago."""
+        names = _recent_names(self.folder) if files.is_remote(self.folder) else files.names(self.folder)
+        return sum(name.startswith(f"{step}-") and name.endswith(".json") for name in names)
 
     def fail(self, step: str, index: int, error: BaseException) -> None:
         """Keep why an item can't be finished, for `finish` to report; runners wrap exceptions beyond recognition."""
@@ -111,19 +127,24 @@ def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
     key = hashlib.sha256(text.encode()).hexdigest()[:_PLAN_DIGITS]
     work = Work(output, home, files.join(home, key))
     _unwritten.pop(work.folder, None)
+    files.end_uploads(home)
     for name in files.names(home):
         if name != key and _PLAN_NAME.fullmatch(name):
             files.remove(files.join(home, name))
     if not is_committed(work) and not _is_of_this_boot(work):
         files.remove(work.folder)
-    for folder in (work.folder, work.staged):
-        for name in files.names(folder):
-            if name.startswith((_FAILED, ".")):
-                files.remove(files.join(folder, name))
+    _remove_left(work)
     if not files.is_file(work.path(PLAN_FILE)):
-        files.write_text(work.path(_BOOT_FILE), _boot())
+        if not files.is_remote(work.folder):  # no restart of the machine takes a part of what is remote
+            files.write_text(work.path(_BOOT_FILE), _boot())
         files.write_text(work.path(PLAN_FILE), text)
     return work
+
+
+def _remove_left(work: Work) -> None:
+    """Remove what says of an earlier run why it failed, and its half-written files, which are of local disks alone."""
+    for folder in (work.folder,) if files.is_remote(work.folder) else (work.folder, work.staged):
+        files.remove_files(folder, [name for name in files.names(folder) if name.startswith((_FAILED, "."))])
 
 
 def _boot() -> str:
@@ -170,9 +191,7 @@ def publish(work: Work) -> None:
 
 def clear(work: Work) -> None:
     """Remove what is left of the work on an output that is in its place; last what says so to a run after a kill."""
-    for name in files.names(work.folder):
-        if name != _COMMITTED_FILE:
-            files.remove(work.path(name))
+    files.remove_all_but(work.folder, _COMMITTED_FILE)
     files.remove(work.folder)
     remove_empty(work.home)
 
@@ -217,12 +236,10 @@ class Step(ABC, Generic[Item, Report]):
 
     def read_report(self, index: int, work: Work) -> Report | None:
         """The report on a finished item, or None where it is not finished, as where its report can't be read."""
-        place = work.report_path(self.name, index)
-        if not files.is_file(place):
-            return None
         try:
-            report: Report = TypeAdapter(self.report).validate_json(files.read_bytes(place))
-        except ValidationError:
+            content = files.read_bytes(work.report_path(self.name, index))
+            report: Report = TypeAdapter(self.report).validate_json(content)
+        except (FileNotFoundError, ValidationError):
             return None
         return report if self.holds(report, work) else None
 
@@ -288,7 +305,7 @@ def _write_report(step: Step[Any, Any], index: int, report: Any, work: Work) -> 
 
 def commit(work: Work) -> None:
     """Mark the output at `Work.staged` as whole once the disk has it, and put it in its place."""
-    made = [files.join(work.staged, name) for name in files.names(work.staged)]
-    files.sync([*made, work.staged])
+    if not files.is_remote(work.staged):
+        files.sync([*(files.join(work.staged, name) for name in files.names(work.staged)), work.staged])
     files.write_text(work.path(_COMMITTED_FILE), files.to_json({"output": work.output}), lasting=True)
     _put_in_place(work)
