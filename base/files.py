@@ -282,6 +282,11 @@ def move(source: str, target: str) -> None:
         os.replace(source, target)
 
 
+def copy(source: BinaryIO, target: BinaryIO) -> None:
+    """Write what is left of an open file into another one."""
+    shutil.copyfileobj(source, target, _CHUNK_BYTES)
+
+
 def sha256(path: str) -> str:
     """SHA-256 (hex) of a file."""
     with open_for_reading(path) as file:

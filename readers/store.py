@@ -284,7 +284,7 @@ def open_store(path: str | os.PathLike[str], verify: Literal["hashes"] | None = 
 
     Args:
         path: folder of the store, or the folder above that holds one version of it; local, or remote where fsspec can
-            open it. TensorFlow reads the shards by itself, through `tf.io.gfile`.
+            open it.
         verify: "hashes" compares the SHA-256 of every file with the one that was written. Within a process, the files
             of a local store are hashed again only where one has changed. `registry verify` looks at more than that.
 
