@@ -123,6 +123,10 @@ def _acquired(lock: str, output: str) -> TextIO:
             file = open(lock, "a+")  # noqa: SIM115
         except FileNotFoundError:  # a run that has just finished removed the folder
             continue
+        except FileExistsError:  # likewise, between two looks at it
+            if os.path.isfile(posixpath.dirname(lock)):
+                raise
+            continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -28,7 +28,10 @@ _DELETED_AT_ONCE: Final = 1000
 
 _S3: Final = ("s3", "s3a")
 _OBJECT_STORES: Final = (*_S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
-"""Protocols of storage that has no folders and gives no file another name."""
+"""Protocols of storage that has no folders."""
+
+_RENAMING: Final = ("hdfs",)
+"""Protocols of storage that gives files other names without a copy."""
 
 _ATTEMPTS: Final = 5
 _ATTEMPTS_VARIABLES: Final = ("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE")
@@ -247,10 +250,11 @@ def remove(path: str) -> None:
     """Delete a file, or a folder with all that it holds, where there is one."""
     with _told_of(path):
         place = _place(path)
-        if protocol(path) in _OBJECT_STORES:
-            _delete(place.system, place.system.find(place.path))
-        elif place.system.exists(place.path):
-            place.system.rm(place.path, recursive=True)
+        _delete(place.system, place.system.find(place.path))
+        if protocol(path) not in _OBJECT_STORES and place.system.exists(place.path):
+            inner = place.system.find(place.path, withdirs=True)
+            for folder in sorted({*inner, place.path}, key=len, reverse=True):
+                place.system.rmdir(folder)
 
 
 def remove_files(paths: Sequence[str]) -> None:
@@ -277,14 +281,15 @@ def move(source: str, target: str) -> None:
     """Give a file another name, in place of the file that has it: by the server, which copies it where it must."""
     with _told_of(source):
         one, other = _place(source), _place(target)
-        if protocol(source) in _OBJECT_STORES:
-            one.system.cp_file(one.path, other.path)
-            _delete(one.system, [one.path])
-        else:
+        if protocol(source) not in _OBJECT_STORES:
             one.system.makedirs(other.path.rpartition("/")[0], exist_ok=True)
+        if protocol(source) in _RENAMING:
             with contextlib.suppress(FileNotFoundError):
                 one.system.rm_file(other.path)
             one.system.mv(one.path, other.path)
+        else:
+            one.system.cp_file(one.path, other.path)
+            _delete(one.system, [one.path])
 
 
 def move_files(source: str, target: str, names: Sequence[str]) -> None:

@@ -6,9 +6,12 @@ waits in a temporary file while it is read, the next one is fetched meanwhile; m
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, islice
 from typing import BinaryIO, Final
 
@@ -24,6 +27,9 @@ _RECORDS_AT_ONCE: Final = 64
 _FETCHED_AHEAD: Final = 1
 _MOST_WAITING: Final = 8
 """Shards that were fetched and not read; an iteration that is given up leaves `_FETCHED_AHEAD` and two."""
+
+_QUIET_SECONDS: Final = 0.2
+_LONGEST_END_SECONDS: Final = 60.0
 
 _RECORD: Final = tf.TensorSpec((None,), tf.string)
 _faults: Final[list[Exception]] = []
@@ -57,6 +63,50 @@ def last_fault() -> Exception | None:
     return _faults.pop() if _faults else None
 
 
+class _Calls:
+    """Calls from TensorFlow's threads into Python, which must be over before the process ends.
+
+    TensorFlow waits for its threads when an iterator that is still there at the end is deleted; a thread that then
+    waits for Python's lock waits for ever. So new calls fail at once from there on, which stops the pipeline.
+    """
+
+    def __init__(self) -> None:
+        self._ending, self._running, self._last = False, 0, 0.0
+        self._lock, self._registered = threading.Lock(), False
+
+    def end_with_process(self) -> None:
+        """See to it, once, that no call is under way when Python ends."""
+        if not self._registered:
+            self._registered = True
+            atexit.register(self._end)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A call in the block; refused when the process ends."""
+        with self._lock:
+            self._last = time.monotonic()
+            if self._ending:
+                raise DataError("the process ends")
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._last = time.monotonic()
+
+    def _end(self) -> None:
+        self._ending = True
+        give_up = time.monotonic() + _LONGEST_END_SECONDS
+        while time.monotonic() < give_up:
+            if not self._running and time.monotonic() - self._last > _QUIET_SECONDS:
+                return
+            time.sleep(_QUIET_SECONDS / 4)
+
+
+_calls: Final = _Calls()
+
+
 class _Waiting:
     """Shards that were fetched and are not read to their end."""
 
@@ -64,10 +114,12 @@ class _Waiting:
         self._shards, self._current = shards, Current(folder, shards)
         self._files: OrderedDict[int, BinaryIO] = OrderedDict()
         self._tickets, self._lock = count(), threading.Lock()
+        _calls.end_with_process()
 
     def fetch(self, number: np.int64) -> np.int64:
         """Fetch a shard; the ticket by which `read` finds it."""
-        file = self._opened(int(number))
+        with _calls.one():
+            file = self._opened(int(number))
         with self._lock:
             ticket = next(self._tickets)
             self._files[ticket] = file
@@ -83,7 +135,11 @@ class _Waiting:
         with file or self._opened(int(number)) as opened:
             found = read_records(opened, self._shards[int(number)].file)
             try:
-                while some := list(islice(found, _RECORDS_AT_ONCE)):
+                while True:
+                    with _calls.one():
+                        some = list(islice(found, _RECORDS_AT_ONCE))
+                    if not some:
+                        break
                     yield some
             except (DataError, OSError) as error:
                 _keep(error)

@@ -142,8 +142,8 @@ def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
 
 
 def _remove_left(work: Work) -> None:
-    """Remove what says of an earlier run why it failed, and its half-written files, which are of local disks alone."""
-    for folder in (work.folder,) if files.is_remote(work.folder) else (work.folder, work.staged):
+    """Remove what says of an earlier run why it failed, and its half-written files."""
+    for folder in (work.folder, work.staged):
         files.remove_files(folder, [name for name in files.names(folder) if name.startswith((_FAILED, "."))])
 
 
