@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills check benchmark docs lock clean fuzz
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-load test-kills test-storage check benchmark docs lock clean fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ test: $(VENV)/dev ## the quick tests
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
+
+test-storage: $(VENV)/dev ## stages, readers and DVC on object storage, with a server on this machine
+	python -m pytest -m "not slow" tests/test_storage.py tests/test_storage_training.py tests/test_files.py
 
 test-kills: $(VENV)/dev ## kill each stage KILLS times, 50 unless said otherwise, and compare what comes out
 	KILLS=$(or $(KILLS),50) python -m pytest tests/test_kills.py -s
