@@ -90,6 +90,8 @@ class _Counting:
             self._seen += 1
             breaks = self._break_one_in and self._seen % self._break_one_in == 0
             how = self._seen // self._break_one_in % 3 if breaks else None
+            if breaks:
+                self._counts["BROKEN", ("by 503", "before an answer", "within an answer")[how or 0]] += 1
         if how == 0:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start_response("503 Slow Down", [("Content-Type", "text/xml"), ("Content-Length", str(len(SLOW_DOWN)))])
@@ -102,10 +104,11 @@ class _Counting:
     def _control(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         asked = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", "")))
         with self._lock:
+            rows = [(kind, key, count) for (kind, key), count in self._counts.items()]
             if "break" in asked:
                 self._break_one_in = int(asked["break"])
-            rows = [(kind, key, count) for (kind, key), count in self._counts.items()]
-            self._counts.clear()
+            else:
+                self._counts.clear()
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps(rows).encode()]
 
