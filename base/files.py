@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, cast
 
-from base import remote
+from base import remote, remote_folders
 from base.errors import DataError
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -230,7 +230,7 @@ def names(folder: str) -> list[str]:
 def remove(path: str) -> None:
     """Delete a file, or a folder with all that it holds, where there is one; of a link the link alone."""
     if is_remote(path):
-        remote.remove(path)
+        remote_folders.remove(path)
     elif os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
@@ -241,7 +241,7 @@ def remove_files(folder: str, names: Iterable[str]) -> None:
     """Delete some files of a folder, in their order where it is local; those that are there."""
     paths = [join(folder, name) for name in names]
     if is_remote(folder):
-        remote.remove_files(paths)
+        remote_folders.remove_files(paths)
         return
     for path in paths:
         remove(path)
@@ -251,7 +251,7 @@ def remove_all_but(folder: str, name: str) -> None:
     """Delete all that a folder holds and what is below it, but for the file of this name."""
     if is_remote(folder):
         kept = join(folder, name)
-        remote.remove_files([path for path in remote.below(folder) if path != kept])
+        remote_folders.remove_files([path for path in remote_folders.below(folder) if path != kept])
         return
     for each in names(folder):
         if each != name:
@@ -261,13 +261,13 @@ def remove_all_but(folder: str, name: str) -> None:
 def end_uploads(folder: str) -> None:
     """Have remote storage forget what was sent of files below a folder whose sending was broken off."""
     if is_remote(folder):
-        remote.end_uploads(folder)
+        remote_folders.end_uploads(folder)
 
 
 def move_files(source: str, target: str, names: Iterable[str]) -> None:
     """Move files from one folder to another in their order; remote ones in any, and their old names may stay."""
     if is_remote(source):
-        remote.move_files(source, target, list(names))
+        remote_folders.move_files(source, target, list(names))
         return
     for name in names:
         move(join(source, name), join(target, name))
@@ -276,7 +276,7 @@ def move_files(source: str, target: str, names: Iterable[str]) -> None:
 def move(source: str, target: str) -> None:
     """Give a file another name on the same file system, in place of the file that has it."""
     if is_remote(source):
-        remote.move(source, target)
+        remote_folders.move(source, target)
     else:
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         os.replace(source, target)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from base import command, remote
+from base import command, conditional
 from base.errors import DataError
 
 RENEWED_SECONDS: Final = 10.0
@@ -79,18 +79,18 @@ class _Lease:
         """
         while True:
             try:
-                if remote.create(self._lock, self._text()) or self._is_mine():
+                if conditional.create(self._lock, self._text()) or self._is_mine():
                     return True
             except NotImplementedError:
                 return False
-            found = remote.read_marked(self._lock)
+            found = conditional.read_marked(self._lock)
             if found is None:  # given back just now
                 continue
             data, mark = found
             if not self._is_dead(data):
                 raise self._taken(data)
             try:
-                remote.replace(self._lock, self._text(), mark)
+                conditional.replace(self._lock, self._text(), mark)
             except FileExistsError:
                 if not self._is_mine():
                     continue
@@ -100,13 +100,13 @@ class _Lease:
         """Write the lock anew from time to time, and end the process where it is no longer its own."""
         while not ended.wait(RENEWED_SECONDS):
             try:
-                found = remote.read_marked(self._lock)
+                found = conditional.read_marked(self._lock)
                 if found is None or _read(found[0]).get("holder") != self._content["holder"]:
                     if not ended.is_set():
                         self._end(None if found is None else found[0])
                     return
                 self._content["renewals"] += 1
-                remote.replace(self._lock, self._text(), found[1])
+                conditional.replace(self._lock, self._text(), found[1])
             except FileExistsError:
                 continue  # looked at again
             except (OSError, DataError):
@@ -117,7 +117,7 @@ class _Lease:
 
     def _is_mine(self) -> bool:
         """Whether the holder is this run after all, whose request was made again after its answer was lost."""
-        found = remote.read_marked(self._lock)
+        found = conditional.read_marked(self._lock)
         return found is not None and _read(found[0]).get("holder") == self._content["holder"]
 
     def _is_dead(self, data: bytes) -> bool:
@@ -130,7 +130,7 @@ class _Lease:
         give_up = time.monotonic() + LOST_SECONDS
         while time.monotonic() < give_up:
             time.sleep(_LOOK_SECONDS)
-            now = remote.read_marked(self._lock)
+            now = conditional.read_marked(self._lock)
             if now is None or now[0] != data:
                 return False
         return True

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
 from base.errors import DataError
@@ -24,14 +24,8 @@ _BLOCK_BYTES: Final = 16 << 20
 """What a file that is read in order is asked for at once."""
 _AT_ONCE_BYTES: Final = 1 << 20
 """Up to this size a file is sent from memory."""
-_DELETED_AT_ONCE: Final = 1000
 
-_S3: Final = ("s3", "s3a")
-_OBJECT_STORES: Final = (*_S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
-"""Protocols of storage that has no folders."""
-
-_RENAMING: Final = ("hdfs",)
-"""Protocols of storage that gives files other names without a copy."""
+S3: Final = ("s3", "s3a")
 
 _ATTEMPTS: Final = 5
 _ATTEMPTS_VARIABLES: Final = ("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE")
@@ -39,7 +33,7 @@ _SECRET: Final = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 _LIBRARIES: Final = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hdfs": "libhdfs and Java"}
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A path of a file system of fsspec."""
 
     system: Any
@@ -51,17 +45,17 @@ def protocol(path: str) -> str:
     return path.partition(MARK)[0]
 
 
-def _place(path: str, **options: Any) -> _Place:
+def place_of(path: str, **options: Any) -> Place:
     if _SECRET.search(path):
         raise DataError(f"{without_secrets(path)} has a password in its address: leave it to the environment")
     import fsspec  # slow to import, and of no use to local work
 
     system, inner = fsspec.core.url_to_fs(path, **{"use_listings_cache": False, **_options(path), **options})
-    return _Place(system, inner)
+    return Place(system, inner)
 
 
 def _options(path: str) -> dict[str, Any]:
-    if protocol(path) not in _S3:
+    if protocol(path) not in S3:
         return {}
     options: dict[str, Any] = {"max_concurrency": 1}  # no question for the size first; one part in memory
     if not any(name in os.environ for name in _ATTEMPTS_VARIABLES):
@@ -75,7 +69,7 @@ def without_secrets(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _told_of(path: str) -> Iterator[None]:
+def told_of(path: str) -> Iterator[None]:
     """Give what a library raises in the block the path, and the form of a fault that a user can mend.
 
     Raises:
@@ -150,8 +144,8 @@ def open_for_reading(path: str, size: int | None = None) -> BinaryIO:
 
 def read_bytes(path: str) -> bytes:
     """The whole content of a file, in one request."""
-    with _told_of(path):
-        place = _place(path)
+    with told_of(path):
+        place = place_of(path)
         data: bytes = place.system.cat_file(place.path)
     return data
 
@@ -164,8 +158,8 @@ def read_range(path: str, start: int, stop: int) -> bytes:
     """
     if stop <= start:
         return b""
-    with _told_of(path):
-        place = _place(path)
+    with told_of(path):
+        place = place_of(path)
         data: bytes = place.system.cat_file(place.path, start=start, end=stop)
         if len(data) != stop - start:
             raise OSError(errno.EIO, f"{len(data)} bytes came, expected {stop - start}")
@@ -174,15 +168,15 @@ def read_range(path: str, start: int, stop: int) -> bytes:
 
 def fetch(path: str, target: str) -> None:
     """Copy a file to a local one, in one request."""
-    with _told_of(path):
-        place = _place(path)
+    with told_of(path):
+        place = place_of(path)
         place.system.get_file(place.path, target)
 
 
 def write_bytes(path: str, data: bytes) -> None:
     """Write a file, in one request; nothing sees half of it on object storage."""
-    with _told_of(path):
-        place = _place(path)
+    with told_of(path):
+        place = place_of(path)
         place.system.pipe_file(place.path, data)
 
 
@@ -201,8 +195,8 @@ def send(file: IO[bytes], path: str) -> None:
         file.seek(0)
         write_bytes(path, file.read())
         return
-    with _told_of(path):
-        place = _place(path)
+    with told_of(path):
+        place = place_of(path)
         place.system.put_file(file.name, place.path)
 
 
@@ -214,8 +208,8 @@ def file_size(path: str) -> int | None:
 
 def file_state(path: str) -> tuple[int, str] | None:
     """Bytes of a file, and what changes with its content or its date; None where there is no file."""
-    with _told_of(path):
-        place = _place(path)
+    with told_of(path):
+        place = place_of(path)
         try:
             facts = place.system.info(place.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -226,8 +220,8 @@ def file_state(path: str) -> tuple[int, str] | None:
 
 def sizes(folder: str) -> dict[str, int]:
     """Bytes of the files and folders directly in a folder by their names, 0 of folders; none where there is none."""
-    with _told_of(folder):
-        place = _place(folder)
+    with told_of(folder):
+        place = place_of(folder)
         try:
             found = place.system.ls(place.path, detail=True)
         except (FileNotFoundError, NotADirectoryError):
@@ -235,138 +229,3 @@ def sizes(folder: str) -> dict[str, int]:
     own = place.path.rstrip("/")
     paths = {each["name"].rstrip("/"): each for each in found}
     return {name.rpartition("/")[2]: int(each["size"] or 0) for name, each in paths.items() if name != own}
-
-
-def below(folder: str) -> list[str]:
-    """The paths of all files in a folder and below it."""
-    with _told_of(folder):
-        place = _place(folder)
-        found = place.system.find(place.path)
-    own = place.path.rstrip("/")
-    return [f"{folder.rstrip('/')}{each.removeprefix(own)}" for each in found if each != own]
-
-
-def remove(path: str) -> None:
-    """Delete a file, or a folder with all that it holds, where there is one."""
-    with _told_of(path):
-        place = _place(path)
-        _delete(place.system, place.system.find(place.path))
-        if protocol(path) not in _OBJECT_STORES and place.system.exists(place.path):
-            inner = place.system.find(place.path, withdirs=True)
-            for folder in sorted({*inner, place.path}, key=len, reverse=True):
-                place.system.rmdir(folder)
-
-
-def remove_files(paths: Sequence[str]) -> None:
-    """Delete files of one file system, those that are there, many in one request where it can do so."""
-    if not paths:
-        return
-    with _told_of(paths[0]):
-        places = [_place(path) for path in paths]
-        _delete(places[0].system, [place.path for place in places])
-
-
-def _delete(system: Any, paths: Sequence[str]) -> None:
-    literal = [path for path in paths if not re.search(r"[*?\[]", path)]  # `rm` takes others for patterns
-    if isinstance(system.protocol, tuple | list) and set(_S3) & set(system.protocol):
-        for start in range(0, len(literal), _DELETED_AT_ONCE):
-            system.rm(literal[start : start + _DELETED_AT_ONCE])
-        paths = [path for path in paths if path not in set(literal)]
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            system.rm_file(path)
-
-
-def move(source: str, target: str) -> None:
-    """Give a file another name, in place of the file that has it: by the server, which copies it where it must."""
-    with _told_of(source):
-        one, other = _place(source), _place(target)
-        if protocol(source) not in _OBJECT_STORES:
-            one.system.makedirs(other.path.rpartition("/")[0], exist_ok=True)
-        if protocol(source) in _RENAMING:
-            with contextlib.suppress(FileNotFoundError):
-                one.system.rm_file(other.path)
-            one.system.mv(one.path, other.path)
-        else:
-            one.system.cp_file(one.path, other.path)
-            _delete(one.system, [one.path])
-
-
-def move_files(source: str, target: str, names: Sequence[str]) -> None:
-    """Move files from one folder to another, as `move` does; object storage keeps the old ones, to be removed later."""
-    if protocol(source) not in _OBJECT_STORES:
-        for name in names:
-            move(f"{source}/{name}", f"{target}/{name}")
-        return
-    with _told_of(source):
-        # its own list of the folder has the sizes, for which each file would be asked
-        one, other = _place(source, use_listings_cache=True, skip_instance_cache=True), _place(target)
-        one.system.ls(one.path)
-        one.system.copy([f"{one.path}/{name}" for name in names], [f"{other.path}/{name}" for name in names])
-
-
-def create(path: str, data: bytes) -> bool:
-    """Write a file unless there is one, such that of several who do so at once, one alone succeeds.
-
-    Returns:
-        Whether it was written.
-
-    Raises:
-        NotImplementedError: the file system has no such request.
-    """
-    with _told_of(path):
-        place = _place(path)
-        try:
-            place.system.pipe_file(place.path, data, mode="create")
-        except FileExistsError:
-            return False
-        except (TypeError, ValueError) as error:
-            raise NotImplementedError(str(error)) from error
-    return True
-
-
-def read_marked(path: str) -> tuple[bytes, str] | None:
-    """The content of a small file, and the mark by which `replace` knows it; None where there is no file."""
-    with _told_of(path):
-        place = _place(path)
-        try:
-            mark = place.system.info(place.path)["ETag"] if protocol(path) in _S3 else ""
-            return place.system.cat_file(place.path), mark  # the mark is no newer than the content
-        except FileNotFoundError:
-            return None
-
-
-def replace(path: str, data: bytes, mark: str) -> None:
-    """Write a file in place of one that `read_marked` gave; elsewhere than on Amazon's storage in place of any.
-
-    Raises:
-        FileExistsError: there is another one now, or none.
-    """
-    with _told_of(path):
-        place = _place(path)
-        if not mark:
-            place.system.pipe_file(place.path, data)
-            return
-        try:
-            place.system.pipe_file(place.path, data, IfMatch=mark)
-        except OSError as error:
-            if error.errno == errno.EINVAL or isinstance(error, FileExistsError | FileNotFoundError):
-                raise FileExistsError(errno.EEXIST, "another has written it", path) from error
-            raise
-
-
-def end_uploads(folder: str) -> int:
-    """Have a store forget uploads in parts that nobody will end, below a folder; how many there were.
-
-    Amazon's keeps and bills their parts until then. Google's forgets them after a week by itself.
-    """
-    if protocol(folder) not in _S3:
-        return 0
-    with _told_of(folder):
-        place = _place(folder)
-        bucket, prefix, _ = place.system.split_path(f"{place.path.rstrip('/')}/")
-        answer: Mapping[str, Any] = place.system.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
-        uploads = answer.get("Uploads", [])
-        for each in uploads:
-            place.system.call_s3("abort_multipart_upload", Bucket=bucket, Key=each["Key"], UploadId=each["UploadId"])
-    return len(uploads)

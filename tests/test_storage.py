@@ -28,9 +28,10 @@ from corpus_tools import (
 )
 from object_store import BUCKET, SECRET, Counts, ObjectStore, serve
 
-from base import files, remote
+from base import conditional, files
 from base.claim import claimed, work_of_folder
 from base.errors import DataError
+from base.remote_folders import below
 from pipelines.engine import work as engine_work
 from pipelines.engine.work import begin_store
 from readers import open_store
@@ -182,14 +183,14 @@ def test_a_server_that_breaks_one_request_in_fifty_changes_no_byte(store: Object
 
 def start_and_kill(folder: Path, output: str) -> list[str]:
     """Start `ingest` and kill it as soon as it has sealed a shard; all that is there then."""
-    before = set(remote.below(output))
+    before = set(below(output))
     command = [sys.executable, "-m", "pipelines.ingest", "raw", output, "--direct_num_workers=1"]
     process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL)
-    while not any("/seal-" in path for path in set(remote.below(output)) - before):
+    while not any("/seal-" in path for path in set(below(output)) - before):
         assert process.poll() is None
     process.kill()
     process.wait()
-    return remote.below(output)
+    return below(output)
 
 
 def test_a_killed_run_is_resumed_and_what_an_older_plan_left_is_not_taken_for_finished(
@@ -272,14 +273,14 @@ def test_a_holder_on_another_machine_is_waited_for_and_lives_if_it_renews(
     with claimed(output, work, lambda: None):
         assert time.monotonic() - begun >= 1.0
     files.write_text(f"{work}/lock", json.dumps(holder))
-    real, looks = remote.read_marked, Counter[str]()
+    real, looks = conditional.read_marked, Counter[str]()
 
     def renewed(path: str) -> tuple[bytes, str] | None:
         looks["seen"] += 1
         files.write_text(path, json.dumps({**holder, "renewals": looks["seen"]}))
         return real(path)
 
-    monkeypatch.setattr(remote, "read_marked", renewed)
+    monkeypatch.setattr(conditional, "read_marked", renewed)
     refused = pytest.raises(DataError, match="is being written by process 1 on elsewhere since then")
     with refused, claimed(output, work, lambda: None):
         pass
