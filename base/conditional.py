@@ -38,8 +38,11 @@ def read_marked(path: str) -> tuple[bytes, str] | None:
             return None
 
 
-def replace(path: str, data: bytes, mark: str) -> None:
+def replace(path: str, data: bytes, mark: str) -> str:
     """Write a file in place of one that `read_marked` gave; elsewhere than on Amazon's storage in place of any.
+
+    Returns:
+        The mark of the new one.
 
     Raises:
         FileExistsError: there is another one now, or none.
@@ -48,9 +51,9 @@ def replace(path: str, data: bytes, mark: str) -> None:
         place = place_of(path)
         if not mark:
             place.system.pipe_file(place.path, data)
-            return
+            return ""
         try:
-            place.system.pipe_file(place.path, data, IfMatch=mark)
+            return str(place.system.pipe_file(place.path, data, IfMatch=mark)["ETag"])
         except OSError as error:
             if error.errno == errno.EINVAL or isinstance(error, FileExistsError | FileNotFoundError):
                 raise FileExistsError(errno.EEXIST, "another has written it", path) from error

@@ -98,17 +98,20 @@ class _Lease:
 
     def renew_until(self, ended: threading.Event) -> None:
         """Write the lock anew from time to time, and end the process where it is no longer its own."""
+        mark = ""  # where there are marks, one request tells that nobody has written it since
         while not ended.wait(RENEWED_SECONDS):
             try:
-                found = conditional.read_marked(self._lock)
-                if found is None or _read(found[0]).get("holder") != self._content["holder"]:
-                    if not ended.is_set():
-                        self._end(None if found is None else found[0])
-                    return
+                if not mark:
+                    found = conditional.read_marked(self._lock)
+                    if found is None or _read(found[0]).get("holder") != self._content["holder"]:
+                        if not ended.is_set():
+                            self._end(None if found is None else found[0])
+                        return
+                    mark = found[1]
                 self._content["renewals"] += 1
-                conditional.replace(self._lock, self._text(), found[1])
+                mark = conditional.replace(self._lock, self._text(), mark)
             except FileExistsError:
-                continue  # looked at again
+                mark = ""  # looked at again
             except (OSError, DataError):
                 continue  # the storage can't be reached: what the run itself does there ends it, if it must
 
