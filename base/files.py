@@ -13,9 +13,9 @@ import posixpath
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Final, cast
 
 from base import remote, remote_folders
@@ -107,6 +107,17 @@ def published(path: str, *, concurrent: bool = False, lasting: bool = False) -> 
         return
     with published_path(path, concurrent=concurrent, lasting=lasting) as part, open(part, "wb") as file:
         yield file
+
+
+@contextmanager
+def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
+    """Write several files of one folder, each as `published` does where other processes may be writing it now."""
+    if paths and is_remote(paths[0]):
+        with remote_folders.published_together(paths) as opened:
+            yield opened
+        return
+    with ExitStack() as stack:
+        yield [stack.enter_context(published(path, concurrent=True)) for path in paths]
 
 
 @contextmanager

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Final, cast
 
 from base.remote import S3, place_of, protocol, told_of
 
 _DELETED_AT_ONCE: Final = 1000
+_SENT_AT_ONCE: Final = 4
+"""Files that are in memory at the same time."""
 _OBJECT_STORES: Final = (*S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
 """Protocols of storage that has no folders."""
 _RENAMING: Final = ("hdfs",)
 """Protocols of storage that gives files other names without a copy."""
+
+
+@contextlib.contextmanager
+def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
+    """Collect several files here and send them, some at once, when the block ends without an error."""
+    with contextlib.ExitStack() as stack:
+        wholes = [stack.enter_context(tempfile.NamedTemporaryFile()) for _ in paths]
+        yield cast("list[BinaryIO]", wholes)
+        for whole in wholes:
+            whole.flush()
+        with told_of(paths[0]):
+            places = [place_of(path) for path in paths]
+            sources, targets = [whole.name for whole in wholes], [place.path for place in places]
+            places[0].system.put(sources, targets, batch_size=_SENT_AT_ONCE)
 
 
 def below(folder: str) -> list[str]:

@@ -144,8 +144,8 @@ def _open_spills(stack: ExitStack, work: Work, part: int, shards: int) -> list[B
         if hard != resource.RLIM_INFINITY and hard < needed:
             raise DataError(f"ingest.shards {shards} needs {needed} open files, the system allows {hard}: take fewer")
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    paths = (work.path(spill.name(part, shard)) for shard in range(shards))
-    return [stack.enter_context(files.published(path, concurrent=True)) for path in paths]
+    paths = [work.path(spill.name(part, shard)) for shard in range(shards)]
+    return stack.enter_context(files.published_together(paths))
 
 
 def _spill_of(header: dict[str, Any], spills: list[BinaryIO]) -> BinaryIO:
