@@ -31,13 +31,13 @@ compare-systems: $(VENV)/run ## likewise all systems that have run
 	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
-	python -m pytest -m "not slow and not browser and not load" -n 2 --dist loadfile
+	python -m pytest -m "not slow and not browser and not load and not storage" -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
 
 test-storage: $(VENV)/dev ## stages, readers and DVC on object storage, with a server on this machine
-	python -m pytest -m "not slow" tests/test_storage.py tests/test_storage_training.py tests/test_files.py
+	python -m pytest -m "storage and not slow" tests/test_storage.py tests/test_storage_training.py
 
 test-kills: $(VENV)/dev ## kill each stage KILLS times, 50 unless said otherwise, and compare what comes out
 	KILLS=$(or $(KILLS),50) python -m pytest tests/test_kills.py -s

@@ -36,6 +36,8 @@ from pipelines.engine import work as engine_work
 from pipelines.engine.work import begin_store
 from readers import open_store
 
+pytestmark = pytest.mark.storage
+
 SHARDS = 8
 REMOTE = f"s3://{BUCKET}"
 STAGES = (

@@ -19,6 +19,8 @@ from base.errors import DataError
 from readers import open_store
 from readers.cache import cached
 
+pytestmark = pytest.mark.storage
+
 REMOTE = f"s3://{BUCKET}"
 FIT = {"epochs": 2, "batch_size": 8}
 CNN = {"network": "cnn", "view": "mfcc", "source": "mfcc", "filters": [4], "kernel_size": 3, "dense_units": []}
@@ -90,6 +92,7 @@ def test_tensorflow_reads_in_the_order_of_a_disk_and_ends_in_the_middle_of_readi
     assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_of_a_remote_store_is_that_of_a_local_one_with_a_cache_too(home: Path, store: ObjectStore) -> None:
     far = f"{REMOTE}/features/mfcc"
     run(home, "training.train", "cnn", "data/features/mfcc", "models/near")
@@ -142,6 +145,7 @@ def dvc(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_dvc_makes_remote_stores_once_and_again_where_a_parameter_changes(home: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     copy_project(project)
