@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE # each stage is a process: it would compile its
 # ARCHIVE of Speech Commands and DIGITS of spoken digits, else synthesized speech; TASK where words of `commands` are missing
 SYSTEMS = python -m systems $(addprefix --archive ,$(ARCHIVE)) $(addprefix --digits ,$(DIGITS)) $(addprefix --task ,$(TASK))
 
-.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-engines test-load test-kills check benchmark docs lock supply engines clean fuzz
+.PHONY: help repro compare compare-systems systems serve test test-slow test-torch test-formats test-pipelines test-serving test-micro test-browser test-engines test-storage test-load test-kills check benchmark docs lock supply engines clean fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,10 +32,13 @@ compare-systems: $(VENV)/run ## likewise all systems that have run
 	python -m training.compare $(dir $(wildcard build/systems/*/*/dvc.lock build/systems/*/*/*/dvc.lock))
 
 test: $(VENV)/dev ## the quick tests
-	python -m pytest -m "not slow and not browser and not load and not engines" -n 2 --dist loadfile
+	python -m pytest -m "not slow and not browser and not load and not engines and not storage" -n 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## the tests that take longer
 	python -m pytest -m slow -n 2 --dist loadfile
+
+test-storage: $(VENV)/dev ## stages, readers and DVC on object storage, with a server on this machine
+	python -m pytest -m "storage and not slow" tests/test_storage.py tests/test_storage_training.py
 
 test-kills: $(VENV)/dev ## kill each stage KILLS times, 50 unless said otherwise, and compare what comes out
 	KILLS=$(or $(KILLS),50) python -m pytest tests/test_kills.py -s

@@ -1,7 +1,7 @@
 """One run at a time for one output: a lock that the system gives back when its holder ends, however it ends.
 
 The lock is a file in the work folder of the output. A finished run removes it. One that was killed leaves it, which
-says to the next run that what lies unfinished in the output may be replaced.
+says to the next run that what lies unfinished in the output may be replaced. On object storage it is a lease.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO
 
-from base import command, files
+from base import command, files, lease
 from base.errors import DataError
 
 WORK_FOLDER: Final = "_work"
@@ -71,7 +71,12 @@ def claimed(output: str, work: str, foreign: Callable[[], str | None]) -> Iterat
     if not files.is_file(lock) and (path := foreign()):
         raise DataError(f"{path} was not made by this command: move it away, or name another output")
     if files.is_remote(output):
-        yield
+        with lease.held(lock, output):
+            try:
+                yield
+            finally:
+                if foreign() is None:  # else the lock says whose the unfinished files are
+                    files.remove_files(work, [LOCK_FILE])
         return
     home = work[: work.rindex(WORK_FOLDER)] or "."
     is_new = not os.path.isdir(home)
@@ -91,10 +96,7 @@ def remove_empty(work: str) -> None:
     """Remove a folder of unfinished work where nothing is left in it, and likewise that of all files next to it."""
     above = posixpath.dirname(work)
     for folder in (work, above) if posixpath.basename(above) == WORK_FOLDER else (work,):
-        if files.is_remote(folder):
-            if not files.names(folder):
-                files.remove(folder)
-        else:
+        if not files.is_remote(folder):  # a remote one is there as long as it holds a file
             with contextlib.suppress(OSError):  # another run has just begun in it
                 os.rmdir(folder)
 
@@ -120,6 +122,10 @@ def _acquired(lock: str, output: str) -> TextIO:
             os.makedirs(posixpath.dirname(lock), exist_ok=True)
             file = open(lock, "a+")  # noqa: SIM115
         except FileNotFoundError:  # a run that has just finished removed the folder
+            continue
+        except FileExistsError:  # likewise, between two looks at it
+            if os.path.isfile(posixpath.dirname(lock)):
+                raise
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,39 +13,24 @@ import posixpath
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, BinaryIO, Final, NamedTuple, cast
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO, Final, cast
 
+from base import remote, remote_folders
 from base.errors import DataError
 
 _CHUNK_BYTES: Final = 1 << 20
-_KEPT_IN_MEMORY_BYTES: Final = 1 << 20
-_REMOTE: Final = "://"
 _CANT_SYNC: Final = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems say that have no such call for a folder."""
 _SYNCS_AT_ONCE: Final = 8
 """File systems write the journal once for all that wait for it."""
 
 
-class _Remote(NamedTuple):
-    """A path of a remote file system."""
-
-    system: Any
-    path: str
-
-
 def is_remote(path: str) -> bool:
     """Whether a path is opened by fsspec."""
-    return _REMOTE in path
-
-
-def _remote(path: str) -> _Remote:
-    import fsspec  # slow to import, and of no use to local work
-
-    system, inner = fsspec.core.url_to_fs(path, use_listings_cache=False)
-    return _Remote(system, inner)
+    return remote.MARK in path
 
 
 def join(*parts: str) -> str:
@@ -53,33 +38,56 @@ def join(*parts: str) -> str:
     return posixpath.join(*parts)
 
 
-def open_for_reading(path: str) -> BinaryIO:
+def open_for_reading(path: str, size: int | None = None) -> BinaryIO:
     """Open a file as it is.
+
+    Args:
+        path: the file.
+        size: its bytes where they are known, which spares a request where it is remote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return remote.open_for_reading(path, size) if is_remote(path) else open(path, "rb")
+
+
+def open_pinned(path: str) -> BinaryIO:
+    """Open a file to read parts of it in any order, such that its content stays: unbuffered, a local copy if remote.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
     if not is_remote(path):
-        return open(path, "rb")
-    system, inner = _remote(path)
-    file: BinaryIO = system.open(inner, "rb", cache_type="readahead")  # what is read in small pieces comes in blocks
-    return file
+        return cast("BinaryIO", open(path, "rb", buffering=0))
+    copy = tempfile.NamedTemporaryFile()  # noqa: SIM115
+    try:
+        remote.fetch(path, copy.name)
+    except BaseException:
+        copy.close()
+        raise
+    return cast("BinaryIO", copy)
 
 
 @contextmanager
-def open_for_seeking(path: str) -> Iterator[BinaryIO]:
-    """Open a file to read parts of it in any order: unbuffered where it is local, a local copy of it elsewhere.
+def local_copy(path: str) -> Iterator[str]:
+    """The name of a local copy of a remote file, which is there in the block.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    if not is_remote(path):
-        with open(path, "rb", buffering=0) as file:
-            yield cast("BinaryIO", file)
-        return
-    with tempfile.TemporaryFile() as copy, open_for_reading(path) as source:
-        shutil.copyfileobj(source, copy, _CHUNK_BYTES)
-        yield cast("BinaryIO", copy)
+    with tempfile.NamedTemporaryFile() as copy:
+        remote.fetch(path, copy.name)
+        yield copy.name
+
+
+def read_range(path: str, start: int, stop: int) -> bytes:
+    """Some bytes of a remote file, in one request."""
+    return remote.read_range(path, start, stop)
+
+
+def state(path: str) -> tuple[int, str] | None:
+    """Bytes of a remote file, and what changes with its content or its date; None where there is no file."""
+    return remote.file_state(path)
 
 
 @contextmanager
@@ -94,11 +102,22 @@ def published(path: str, *, concurrent: bool = False, lasting: bool = False) -> 
             file or the one before; else the machine writes it out in its own time.
     """
     if is_remote(path):
-        with _published_remotely(path) as file:
+        with remote.published(path) as file:
             yield file
         return
     with published_path(path, concurrent=concurrent, lasting=lasting) as part, open(part, "wb") as file:
         yield file
+
+
+@contextmanager
+def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
+    """Write several files of one folder, each as `published` does where other processes may be writing it now."""
+    if paths and is_remote(paths[0]):
+        with remote_folders.published_together(paths) as opened:
+            yield opened
+        return
+    with ExitStack() as stack:
+        yield [stack.enter_context(published(path, concurrent=True)) for path in paths]
 
 
 @contextmanager
@@ -143,19 +162,10 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def _published_remotely(path: str) -> Iterator[BinaryIO]:
-    """Collect a file here and upload it when it is whole: what file systems do with half a file differs."""
-    with tempfile.SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY_BYTES) as whole:
-        yield cast("BinaryIO", whole)
-        whole.seek(0)
-        system, inner = _remote(path)
-        with system.open(inner, "wb") as file:
-            shutil.copyfileobj(whole, file, _CHUNK_BYTES)
-
-
 def read_bytes(path: str) -> bytes:
     """The whole content of a file."""
+    if is_remote(path):
+        return remote.read_bytes(path)
     with open_for_reading(path) as file:
         return file.read()
 
@@ -184,6 +194,9 @@ def to_json(content: object) -> str:
 
 def write_text(path: str, text: str, *, concurrent: bool = False, lasting: bool = False) -> None:
     """Publish a text file, as `published` does."""
+    if is_remote(path):
+        remote.write_bytes(path, text.encode())
+        return
     with published(path, concurrent=concurrent, lasting=lasting) as file:
         file.write(text.encode())
 
@@ -205,52 +218,84 @@ def is_folder(path: str) -> bool:
 
 def size(path: str) -> int | None:
     """Bytes of a file, or None where there is none."""
-    if not is_remote(path):
-        return os.path.getsize(path) if os.path.isfile(path) else None
-    system, inner = _remote(path)
-    try:
-        facts = system.info(inner)
-    except FileNotFoundError:
-        return None
-    return int(facts["size"]) if facts["type"] == "file" else None
+    if is_remote(path):
+        return remote.file_size(path)
+    return os.path.getsize(path) if os.path.isfile(path) else None
+
+
+def sizes(folder: str, names: Iterable[str]) -> dict[str, int | None]:
+    """Bytes of some files of a folder, None of one that is not there; of a remote folder in one request."""
+    if is_remote(folder):
+        found = remote.sizes(folder)
+        return {name: found.get(name) for name in names}
+    return {name: size(join(folder, name)) for name in names}
 
 
 def names(folder: str) -> list[str]:
     """Names of the files and folders directly in a folder, in order; none where there is no folder."""
-    if not is_remote(folder):
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    system, inner = _remote(folder)
-    try:
-        found = system.ls(inner, detail=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted({posixpath.basename(each.rstrip("/")) for each in found if each.rstrip("/") != inner.rstrip("/")})
+    if is_remote(folder):
+        return sorted(remote.sizes(folder))
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 def remove(path: str) -> None:
     """Delete a file, or a folder with all that it holds, where there is one; of a link the link alone."""
     if is_remote(path):
-        system, inner = _remote(path)
-        for each in system.find(inner):
-            system.rm_file(each)
-        if system.exists(inner):
-            system.rmdir(inner)
+        remote_folders.remove(path)
     elif os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.unlink(path)
 
 
+def remove_files(folder: str, names: Iterable[str]) -> None:
+    """Delete some files of a folder, in their order where it is local; those that are there."""
+    paths = [join(folder, name) for name in names]
+    if is_remote(folder):
+        remote_folders.remove_files(paths)
+        return
+    for path in paths:
+        remove(path)
+
+
+def remove_all_but(folder: str, name: str) -> None:
+    """Delete all that a folder holds and what is below it, but for the file of this name."""
+    if is_remote(folder):
+        kept = join(folder, name)
+        remote_folders.remove_files([path for path in remote_folders.below(folder) if path != kept])
+        return
+    for each in names(folder):
+        if each != name:
+            remove(join(folder, each))
+
+
+def end_uploads(folder: str) -> None:
+    """Have remote storage forget what was sent of files below a folder whose sending was broken off."""
+    if is_remote(folder):
+        remote_folders.end_uploads(folder)
+
+
+def move_files(source: str, target: str, names: Iterable[str]) -> None:
+    """Move files from one folder to another in their order; remote ones in any, and their old names may stay."""
+    if is_remote(source):
+        remote_folders.move_files(source, target, list(names))
+        return
+    for name in names:
+        move(join(source, name), join(target, name))
+
+
 def move(source: str, target: str) -> None:
     """Give a file another name on the same file system, in place of the file that has it."""
     if is_remote(source):
-        system, inner = _remote(source)
-        destination = _remote(target).path
-        system.cp_file(inner, destination)
-        system.rm_file(inner)
+        remote_folders.move(source, target)
     else:
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         os.replace(source, target)
+
+
+def copy(source: BinaryIO, target: BinaryIO) -> None:
+    """Write what is left of an open file into another one."""
+    shutil.copyfileobj(source, target, _CHUNK_BYTES)
 
 
 def sha256(path: str) -> str:

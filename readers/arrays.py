@@ -31,8 +31,6 @@ class ShardReader:
     """
 
     def __init__(self, folder: str, shards: Sequence[Shard]) -> None:
-        if "://" in folder:
-            raise DataError(f"{folder} is not on a local disk, so its files cannot be mapped: copy it, or use tf.data")
         self.shards = shards
         self._current = Current(folder, shards)
         self._mapped: dict[int, mmap | bytes] = {}

@@ -47,7 +47,7 @@ class Current:
         """
         path = f"{self._folder}/{shard.file}"
         try:
-            file = files.open_for_reading(path)
+            file = files.open_pinned(path) if files.is_remote(path) else files.open_for_reading(path)
         except FileNotFoundError as error:
             self.check()
             raise DataError(f"{path} is missing: make the store again") from error

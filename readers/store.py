@@ -175,22 +175,25 @@ class Store:
         Raises:
             DataError: the store has no such split, or a shard is missing or of another size.
         """
-        for shard in self.shards(split):
-            size = files.size(f"{self.path}/{shard.file}")
-            if size != shard.bytes:
+        shards = self.shards(split)
+        sizes = files.sizes(self.path, [shard.file for shard in shards])
+        for shard in shards:
+            if (size := sizes[shard.file]) != shard.bytes:
                 found = "is missing" if size is None else f"has {size} bytes, expected {shard.bytes}"
                 raise DataError(f"{self.path}/{shard.file} {found}: make the store again")
-        return self.shards(split)
+        return shards
 
     def numpy(self, split: str, columns: tuple[str, ...] | None = None) -> ArrayReader:
-        """Read a split with NumPy alone, in batches or at any place, without TensorFlow; from local disks.
+        """Read a split with NumPy alone, in batches or at any place, without TensorFlow.
+
+        Shards of a remote store are copied into a temporary file when they are first asked for (`TMPDIR`).
 
         Args:
             split: "train", "validation" or "test"; "unsplit" for a store of clips.
             columns: names of the fields to keep, all by default.
 
         Raises:
-            DataError: the store has no such split or field or is remote, or a shard is missing or of another size.
+            DataError: the store has no such split or field, or a shard is missing or of another size.
         """
         return ArrayReader(self.path, self.checked_shards(split), self.record, self._columns(columns))
 
@@ -205,7 +208,9 @@ class Store:
         rank: int | None = None,
         ranks: int | None = None,
     ) -> ShardDataset:
-        """Stream a split with PyTorch, its shards divided among ranks and DataLoader workers; from local disks.
+        """Stream a split with PyTorch, its shards divided among ranks and DataLoader workers.
+
+        Shards of a remote store are copied into a temporary file when they are first asked for (`TMPDIR`).
 
         Args:
             split: "train", "validation" or "test"; "unsplit" for a store of clips.
@@ -216,8 +221,8 @@ class Store:
             rank, ranks: this process among those that share the split; torch.distributed knows by default.
 
         Raises:
-            DataError: PyTorch is not installed, the store has no such split or field or is remote, or a shard is
-                missing or of another size.
+            DataError: PyTorch is not installed, the store has no such split or field, or a shard is missing or of
+                another size.
         """
         try:
             from readers.torch_dataset import ShardDataset
@@ -279,7 +284,7 @@ def open_store(path: str | os.PathLike[str], verify: Literal["hashes"] | None = 
 
     Args:
         path: folder of the store, or the folder above that holds one version of it; local, or remote where fsspec can
-            open it. TensorFlow reads the shards by itself, through `tf.io.gfile`.
+            open it.
         verify: "hashes" compares the SHA-256 of every file with the one that was written. Within a process, the files
             of a local store are hashed again only where one has changed. `registry verify` looks at more than that.
 

@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from base import files
+from readers.tf_remote import records as remote_records
 from stores.manifest import Shard
 from stores.schema import RecordSpec
 
-_PARALLEL_REMOTE_READS: Final = 4
 _PARALLEL_PARSES: Final = 2
 _BATCHES_AHEAD: Final = 2
 _READ_BYTES: Final = 256 << 10
@@ -56,8 +56,13 @@ def parsed_batches(
         spec: the fields to keep.
         batch, shuffle, seed, repeat: as `Store.dataset` has them.
     """
-    paths = [f"{folder}/{shard.file}" for shard in shards]
-    records = _shuffled(paths, shards, shuffle, seed) if shuffle else _in_order(paths)
+    if files.is_remote(folder):
+        order = tf.data.Dataset.range(len(shards))
+        records = remote_records(folder, shards, order.shuffle(len(shards), seed=seed) if shuffle else order)
+        records = records.shuffle(shuffle, seed=seed) if shuffle else records
+    else:
+        paths = [f"{folder}/{shard.file}" for shard in shards]
+        records = _shuffled(paths, shards, shuffle, seed) if shuffle else _in_order(paths)
     if repeat:
         records = records.repeat()
     batches = records.batch(batch)
@@ -77,10 +82,9 @@ def _in_order(paths: Sequence[str]) -> tf.data.Dataset:
 def _shuffled(
     paths: Sequence[str], shards: Sequence[Shard], buffer: int, seed: int | tf.Tensor | None
 ) -> tf.data.Dataset:
-    remote = files.is_remote(paths[0])
-    if remote or _inside_function() or len(paths) > _MOST_SHARDS or not _is_small(shards):
+    if _inside_function() or len(paths) > _MOST_SHARDS or not _is_small(shards):
         order = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
-        records = tf.data.TFRecordDataset(order, num_parallel_reads=_PARALLEL_REMOTE_READS if remote else None)
+        records = tf.data.TFRecordDataset(order)
     else:
         records = _in_shuffled_order(paths, max(shard.records for shard in shards), seed)
     return records.shuffle(buffer, seed=seed)

@@ -58,6 +58,12 @@ def _export() -> click.Command:
     return main
 
 
+def _manifest() -> click.Command:
+    from registry.commands.manifest import main
+
+    return main
+
+
 _COMMANDS: Final[dict[str, Callable[[], click.Command]]] = {
     "list": _list,
     "describe": _describe,
@@ -67,6 +73,7 @@ _COMMANDS: Final[dict[str, Callable[[], click.Command]]] = {
     "card": _card,
     "sample": _sample,
     "export": _export,
+    "manifest": _manifest,
 }
 """Each command by its name, imported when it is called or listed, so that none waits for the libraries of another."""
 

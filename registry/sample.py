@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -186,13 +187,13 @@ def find_clips(features: Store) -> Store | None:
     It is `clips` or `augmented/RECIPE/clips` in the data folder. The search goes up from the store's folder, at most as
     far as the data folder is in this project's layout.
     """
-    folder = os.path.abspath(features.path)
-    for _ in range(_LEVELS_TO_DATA - (VERSION.fullmatch(os.path.basename(folder)) is None)):
-        folder = os.path.dirname(folder)
-        augmented = os.path.join(folder, AUGMENTED_FOLDER)
-        for each in (folder, *(os.path.join(augmented, name) for name in files.names(augmented))):
+    folder = features.path if files.is_remote(features.path) else os.path.abspath(features.path)
+    for _ in range(_LEVELS_TO_DATA - (VERSION.fullmatch(posixpath.basename(folder)) is None)):
+        folder = posixpath.dirname(folder)
+        augmented = files.join(folder, AUGMENTED_FOLDER)
+        for each in (folder, *(files.join(augmented, name) for name in files.names(augmented))):
             try:
-                clips = open_store(os.path.join(each, CLIPS_FOLDER))
+                clips = open_store(files.join(each, CLIPS_FOLDER))
                 check_belonging(clips, features)
             except DataError:
                 continue

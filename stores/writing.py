@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Literal, TypeAlias
 
@@ -105,10 +105,11 @@ def replace(folder: str, finished: str) -> None:
     manifest = read_manifest(finished)
     wanted = [shard.file for shard in manifest.shards]
     wanted += [*manifest.tables, *(name for name in metadata_files(manifest) if name != MANIFEST_FILE), MANIFEST_FILE]
+    if files.is_remote(folder):
+        _replace_remotely(folder, finished, wanted)
+        return
     files.remove(files.join(folder, MANIFEST_FILE))
-    for name in files.names(folder):
-        if is_store_file(name) and name not in wanted:
-            files.remove(files.join(folder, name))
+    files.remove_files(folder, _superfluous(folder, wanted))
     waiting = set(files.names(finished))
     for name in wanted:
         if name == MANIFEST_FILE:
@@ -118,16 +119,29 @@ def replace(folder: str, finished: str) -> None:
     files.sync([folder, posixpath.dirname(folder) or "."])
 
 
+def _superfluous(folder: str, wanted: Sequence[str]) -> list[str]:
+    """The files of an earlier store that no file of the new one takes the place of."""
+    return [name for name in files.names(folder) if is_store_file(name) and name not in wanted]
+
+
+def _replace_remotely(folder: str, finished: str, wanted: Sequence[str]) -> None:
+    """Object storage copies and keeps the originals: while these have their manifest, all of it is done again."""
+    waiting = set(files.names(finished))
+    files.remove_files(folder, [MANIFEST_FILE])
+    files.remove_files(folder, _superfluous(folder, wanted))
+    files.move_files(finished, folder, [name for name in wanted if name in waiting - {MANIFEST_FILE}])
+    files.move_files(finished, folder, [MANIFEST_FILE])
+    files.remove_files(finished, [MANIFEST_FILE])
+
+
 def clear(folder: str) -> None:
     """Delete a store, finished or not, the manifest first, and its folder unless it holds files of the user's."""
     taken = files.join(work_of_folder(folder), MANIFEST_FILE)
     if is_finished(folder):
         files.move(files.join(folder, MANIFEST_FILE), taken)  # still says whose the rest is, should this be interrupted
-    for name in files.names(folder):
-        if is_store_file(name):
-            files.remove(files.join(folder, name))
+    files.remove_files(folder, filter(is_store_file, files.names(folder)))
     files.remove(work_of_folder(folder))
-    if not files.names(folder):
+    if not files.is_remote(folder) and not files.names(folder):
         files.remove(folder)
 
 

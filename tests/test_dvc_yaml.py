@@ -163,7 +163,8 @@ class Project:
     def stale(self) -> set[str]:
         """The stages that `dvc repro` would run first; what follows from them runs if their outputs change."""
         with contextlib.chdir(self.folder), self.repo() as repo:
-            return {name.partition("@")[0] if "@" not in name else name for name in repo.status()}
+            stale = [name for name in repo.status() if not name.startswith("deploy/")]
+            return {name.partition("@")[0] if "@" not in name else name for name in stale}
 
     def edit(self, path: str, old: str, new: str) -> None:
         text = (self.folder / path).read_text()

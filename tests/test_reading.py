@@ -175,8 +175,6 @@ def test_what_cannot_be_read_is_refused_with_advice(store: Store) -> None:
         store.numpy("train", columns=("audio",))
     with pytest.raises(DataError, match="a batch of 0 records"):
         store.numpy("train").batches(0)
-    with pytest.raises(DataError, match=r"gs://bucket/store is not on a local disk.* copy it, or use tf\.data"):
-        ArrayReader("gs://bucket/store", store.shards("train"), store.record, ("id",))
 
 
 def test_a_reader_that_has_read_goes_to_another_process(reader: ArrayReader) -> None:

@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_tools import Content, commit, content, flip, forge, record_bytes
 
+from base.remote import write_bytes
 from features.views import Waveform, definition, version
-from readers.store import Store, open_store
+from readers.store import open_store
 from registry.verify.checks import CHECKS, verify
 from registry.verify.findings import Location, Problem, Report
 from stores.framing import RecordWriter, read_records
@@ -619,7 +620,8 @@ def test_the_command_line_ends_with_one_where_a_store_is_damaged(store: Path) ->
     assert CATALOG_FILE in done.stdout and "1 problem" in done.stdout
 
 
-def test_a_store_elsewhere_is_refused(finished: Path) -> None:
-    manifest = open_store(finished / "clips").manifest
-    with pytest.raises(ValueError, match="is not a local folder: copy the store"):
-        verify(Store("gs://bucket/clips", manifest), lambda _: None)
+def test_a_store_elsewhere_is_verified_where_it_is(finished: Path) -> None:
+    for path in (finished / "clips").iterdir():
+        write_bytes(f"memory://verified/clips/{path.name}", path.read_bytes())
+    report = verify(open_store("memory://verified/clips"), lambda _: None)
+    assert not report.problems and report.records == verify(open_store(finished / "clips"), lambda _: None).records

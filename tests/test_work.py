@@ -9,6 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from base import files
 from base.errors import DataError
@@ -182,16 +183,22 @@ def test_outputs_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
 def test_a_run_that_died_while_it_cleared_its_work_has_nothing_left_to_do(
     log: Path, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove = files.remove
+    remove, remove_there = files.remove, MemoryFileSystem.rm_file
 
     def dies(path: str) -> None:
         if path.endswith("square-00001.json"):
             raise KeyboardInterrupt
         remove(path)
 
+    def dies_there(system: MemoryFileSystem, path: str) -> None:
+        if path.endswith("square-00001.json"):
+            raise KeyboardInterrupt
+        remove_there(system, path)
+
     work = begin_file(out, {})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(files, "remove", dies)
+        patch.setattr(MemoryFileSystem, "rm_file", dies_there)
         run(work, range(3), Square(log))
     run(begin_file(out, {}), range(3), Square(log))
     assert squared(log) == [0, 1, 2] and files.names(out.rpartition("/")[0]) == ["out.txt"]

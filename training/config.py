@@ -152,8 +152,16 @@ class Overrides:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Train:
-    """Features to model: the numbers of training, and the recipes that override some, one of which is in use."""
+    """Features to model: the numbers of training, and the recipes that override some, one of which is in use.
 
+    Attributes:
+        cache: a local folder that keeps what is read of remote stores for the epochs to come, or None.
+        recipe: name of the recipe in use.
+        recipes: what each puts in the place of other numbers.
+        fit, augment: the numbers.
+    """
+
+    cache: Annotated[str, Field(min_length=1)] | None
     recipe: Name
     recipes: dict[Name, Overrides]
     fit: Fit
@@ -263,6 +271,16 @@ def load_model(name: str, path: Path = params.PARAMS_FILE) -> Model:
         augment=augment,
         numbers=params.check(own, section, network.Numbers, path),
     )
+
+
+def cache_folder(path: Path = params.PARAMS_FILE) -> str | None:
+    """The folder that keeps what is read of remote stores, or None.
+
+    Raises:
+        DataError: a key of the section is unknown or missing, or a value has a wrong type or range.
+    """
+    train: Train = params.load("train", Train, path)
+    return train.cache
 
 
 def _entry(name: str, path: Path) -> tuple[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from features import tensor_operations
 from features.frontend import front_end
 from features.views import WHOLE_CLIPS, View
 from readers.store import Store
+from readers.tf_remote import last_fault
 from results.model import FEATURES, LENGTH
 
 Batch: TypeAlias = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
@@ -119,6 +120,11 @@ def told_of(store: Store) -> Iterator[None]:
     except _UNREADABLE as error:
         store.check_current()
         raise DataError(f"{store.path} can't be read ({error.message}): make the store again") from error
+    except tf.errors.UnknownError as error:
+        fault = last_fault()  # of reading a remote store
+        if fault is None:
+            raise
+        raise fault from error
     store.check_current()
 
 

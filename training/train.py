@@ -25,6 +25,7 @@ from base.errors import DataError
 from base.files import to_json, write_text
 from base.processor import processor
 from features.views import definition, version
+from readers.cache import cached
 from readers.store import Store, open_store
 from results.model import (
     HISTORY_FILE,
@@ -38,7 +39,7 @@ from results.model import (
 )
 from results.network_file import read_network, write_network
 from training import dataset, models
-from training.config import Fit, Model, load_model
+from training.config import Fit, Model, cache_folder, load_model
 from training.dataset import Source, told_of
 from training.fitting.callbacks import TENSORBOARD_FOLDER, callbacks
 from training.fitting.checkpoint import CHECKPOINT_FOLDER, Checkpoint, Row, best_epoch, foreign_checkpoint, is_over
@@ -70,6 +71,8 @@ def main(name: str, store: str, folder: Path, teacher_folder: Path | None) -> No
     model, features = load_model(name), open_store(store)
     if features.name != model.source:
         raise DataError(f"models.{name} reads {model.source}, but {store} holds {features.name}")
+    if cache := cache_folder():
+        features = cached(features, cache, [each for each in features.splits if each != "test"])
     if (teacher_folder is not None) != (model.fit.distillation_weight > 0):
         raise DataError(f"{name}: give --teacher where the model has a teacher in params.yaml, and only there")
     description = train(model, features, folder, teacher_folder=teacher_folder)

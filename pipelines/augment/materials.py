@@ -87,9 +87,11 @@ def clip_records(path: str) -> Iterator[bytes]:
     Raises:
         DataError: the shard is missing or damaged.
     """
-    if not files.is_file(path):
-        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again")
-    with files.open_for_reading(path) as file:
+    try:
+        file = files.open_for_reading(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again") from error
+    with file:
         yield from read_records(file, path)
 
 

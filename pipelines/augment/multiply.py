@@ -22,7 +22,7 @@ from stores.catalog import CATALOG_SCHEMA
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD
 from stores.selection import SELECTION_SCHEMA
-from stores.tables import from_rows, open_table, write_table
+from stores.tables import from_rows, read_row_group, write_table
 from stores.writing import open_shard
 
 
@@ -156,8 +156,7 @@ def part_path(work: Work, table: str, index: int) -> str:
 
 
 def _rows(path: str, index: int) -> list[dict[str, Any]]:
-    with open_table(path) as file:
-        rows: list[dict[str, Any]] = file.read_row_group(index).to_pylist()
+    rows: list[dict[str, Any]] = read_row_group(path, index).to_pylist()
     return rows
 
 

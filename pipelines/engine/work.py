@@ -48,8 +48,22 @@ FAULTS: Final = (DataError, OSError, MemoryError)
 _unwritten: dict[str, str] = {}
 """Work folder → why it failed, where the disk was too full to say so."""
 
+_LOOK_SECONDS: Final = 10.0
+"""How often progress lists a remote folder."""
+
+_seen: dict[str, tuple[float, list[str]]] = {}
+"""Remote work folder → when it was listed, and the names in it."""
+
 Item = TypeVar("Item")
 Report = TypeVar("Report")
+
+
+def _recent_names(folder: str) -> list[str]:
+    when, names = _seen.get(folder, (time.monotonic(), []))
+    if folder not in _seen or time.monotonic() - when > _LOOK_SECONDS:
+        names = files.names(folder) if folder in _seen else []
+        _seen[folder] = time.monotonic(), names
+    return names
 
 
 @dataclass(frozen=True)
@@ -94,8 +108,9 @@ class Work:
         return [name for name in files.names(self.folder) if name.startswith(_FAILED)]
 
     def reports(self, step: str) -> int:
-        """Items of a step that are finished."""
-        return sum(name.startswith(f"{step}-") and name.endswith(".json") for name in files.names(self.folder))
+        """Items of a step that are finished; of remote work as they were some seconds ago."""
+        names = _recent_names(self.folder) if files.is_remote(self.folder) else files.names(self.folder)
+        return sum(name.startswith(f"{step}-") and name.endswith(".json") for name in names)
 
     def fail(self, step: str, index: int, error: BaseException) -> None:
         """Keep why an item can't be finished, for `finish` to report; runners wrap exceptions beyond recognition."""
@@ -134,19 +149,24 @@ def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
     key = hashlib.sha256(text.encode()).hexdigest()[:_PLAN_DIGITS]
     work = Work(output, home, files.join(home, key))
     _unwritten.pop(work.folder, None)
+    files.end_uploads(home)
     for name in files.names(home):
         if name != key and _PLAN_NAME.fullmatch(name):
             files.remove(files.join(home, name))
     if not is_committed(work) and not _is_of_this_boot(work):
         files.remove(work.folder)
-    for folder in (work.folder, work.staged):
-        for name in files.names(folder):
-            if name.startswith((_FAILED, ".")):
-                files.remove(files.join(folder, name))
+    _remove_left(work)
     if not files.is_file(work.path(PLAN_FILE)):
-        files.write_text(work.path(_BOOT_FILE), _boot())
+        if not files.is_remote(work.folder):  # no restart of the machine takes a part of what is remote
+            files.write_text(work.path(_BOOT_FILE), _boot())
         files.write_text(work.path(PLAN_FILE), text)
     return work
+
+
+def _remove_left(work: Work) -> None:
+    """Remove what says of an earlier run why it failed, and its half-written files."""
+    for folder in (work.folder, work.staged):
+        files.remove_files(folder, [name for name in files.names(folder) if name.startswith((_FAILED, "."))])
 
 
 def _boot() -> str:
@@ -196,10 +216,14 @@ def clear(work: Work) -> None:
     The plan goes first: what an engine believes dead and still runs then begins nothing more.
     """
     files.remove(work.path(PLAN_FILE))
-    for name in files.names(work.folder):
-        if name != _COMMITTED_FILE:
-            _remove(work.path(name))
-    _remove(work.folder)
+    if files.is_remote(work.folder):
+        files.remove_all_but(work.folder, _COMMITTED_FILE)
+        files.remove(work.folder)
+    else:
+        for name in files.names(work.folder):
+            if name != _COMMITTED_FILE:
+                _remove(work.path(name))
+        _remove(work.folder)
     remove_empty(work.home)
 
 
@@ -251,12 +275,10 @@ class Step(ABC, Generic[Item, Report]):
 
     def read_report(self, index: int, work: Work) -> Report | None:
         """The report on a finished item, or None where it is not finished, as where its report can't be read."""
-        place = work.report_path(self.name, index)
-        if not files.is_file(place):
-            return None
         try:
-            report: Report = TypeAdapter(self.report).validate_json(files.read_bytes(place))
-        except ValidationError:
+            content = files.read_bytes(work.report_path(self.name, index))
+            report: Report = TypeAdapter(self.report).validate_json(content)
+        except (FileNotFoundError, ValidationError):
             return None
         return report if self.holds(report, work) else None
 
@@ -338,8 +360,8 @@ def _write_report(step: Step[Any, Any], index: int, report: Any, work: Work) -> 
 
 def commit(work: Work) -> None:
     """Mark the output at `Work.staged` as whole once the disk has it."""
-    made = [files.join(work.staged, name) for name in files.names(work.staged)]
-    files.sync([*made, work.staged])
+    if not files.is_remote(work.staged):
+        files.sync([*(files.join(work.staged, name) for name in files.names(work.staged)), work.staged])
     text = files.to_json({"output": work.output})
     files.write_text(work.path(_COMMITTED_FILE), text, concurrent=True, lasting=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from stores.catalog import VIEW_CATALOG_SCHEMA
 from stores.framing import read_records
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD, view_record
-from stores.tables import open_table, write_table
+from stores.tables import read_row_group, write_table
 from stores.writing import ShardWriter, open_shard
 
 _RECORDS_AT_ONCE: Final = 16
@@ -130,7 +130,7 @@ def featurize(index: int, inputs: Inputs, targets: Sequence[tuple[Target, Work]]
     Raises:
         DataError: the shard is damaged, or lacks a clip that the selection names.
     """
-    catalog = _read_group(inputs.catalog, index)
+    catalog = read_row_group(inputs.catalog, index)
     choices = _choices(inputs, index, catalog)
     found: list[_Choice] = []
     with ExitStack() as stack:
@@ -175,14 +175,9 @@ class _FeatureShards:
         return FeaturizedShard(self._index, shards, totals)
 
 
-def _read_group(path: str, index: int) -> pa.Table:
-    with open_table(path) as file:
-        return file.read_row_group(index)
-
-
 def _choices(inputs: Inputs, index: int, catalog: pa.Table) -> dict[str, _Choice]:
     """What the selection says of the clips of a shard, by id."""
-    selection = _read_group(inputs.selection, index)
+    selection = read_row_group(inputs.selection, index)
     rows = pc.index_in(selection.column("id"), catalog.column("id"))
     if rows.null_count:
         absent = selection.column("id").filter(pc.is_null(rows)).to_pylist()
@@ -198,10 +193,8 @@ def _batches(path: str, choices: Mapping[str, _Choice], selection: str) -> Itera
     Raises:
         DataError: the shard is missing or damaged, or lacks a chosen clip.
     """
-    if not files.is_file(path):
-        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again")
     missing = set(choices)
-    with files.open_for_reading(path) as file:
+    with _opened(path) as file:
         records = read_records(file, path)
         while batch := list(islice(records, _RECORDS_AT_ONCE)):
             clips = CLIP_RECORD.decode_batch(batch, ("audio", "id", "length"))
@@ -212,6 +205,13 @@ def _batches(path: str, choices: Mapping[str, _Choice], selection: str) -> Itera
                 yield _Chosen(clips["id"][chosen].tolist(), clips["length"][chosen].tolist(), audio)
     if missing:
         raise DataError(f"{path} lacks {len(missing)} clips that {selection} names, such as {min(missing)}")
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return files.open_for_reading(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again") from error
 
 
 def _catalog_part(catalog: pa.Table, found: list[_Choice], shard: int) -> pa.Table:

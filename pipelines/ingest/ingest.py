@@ -57,7 +57,7 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
         total_bytes = sum(part.bytes for part in parts)
 
         def progress() -> tuple[int, int]:
-            scattered = sum(scattered_bytes(work, part) for part in parts)
+            scattered = scattered_bytes(work, parts)
             return scattered + total_bytes * work.reports(Seal.name) // config.shards, 2 * total_bytes
 
         seal = Seal(config, archives, len(parts))
@@ -97,12 +97,10 @@ class MakeStore:
         Raises:
             DataError: more files than allowed can't be used.
         """
-        for name, table, schema in (
-            (CATALOG_FILE, "catalog", CATALOG_SCHEMA),
-            (REJECTS_FILE, "rejects", REJECTS_SCHEMA),
-        ):
-            parts = [part_path(work, table, each.index) for each in sealed]
-            tables.concatenate_tables(files.join(work.staged, name), parts, schema)
+        catalogs = [part_path(work, "catalog", each.index) for each in sealed]
+        rejects = [part_path(work, "rejects", each.index) if each.rejects else None for each in sealed]
+        tables.concatenate_tables(files.join(work.staged, CATALOG_FILE), catalogs, CATALOG_SCHEMA)
+        tables.concatenate_tables(files.join(work.staged, REJECTS_FILE), rejects, REJECTS_SCHEMA)
         check_rejects(sealed, self.max_reject_fraction, files.join(work.staged, REJECTS_FILE))
         shards = tuple(each.shard for each in sealed)
         commit(work.staged, self.manifest.with_shards(shards), (CATALOG_FILE, REJECTS_FILE))

@@ -135,7 +135,7 @@ def _open(path: str) -> Iterator[BinaryIO]:
         with files.open_for_reading(path) as file:
             yield file
         return
-    with files.open_for_seeking(path) as file, io.BufferedReader(cast("io.RawIOBase", file)) as buffered:
+    with files.open_pinned(path) as file, io.BufferedReader(cast("io.RawIOBase", file)) as buffered:
         yield cast("BinaryIO", buffered)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, TypeAlias
@@ -93,10 +93,9 @@ class Scatter(Step[Part, Scattered]):
             DataError: the archive or a list in it is damaged, or it has no clip.
         """
         config, layout = self._config, layouts.of(item.archive)
-        progress = progress_path(work, item.index)
         has_list, order = False, 0
         with ExitStack() as stack:
-            members = read(item, self._raw, lambda count: files.write_text(progress, str(count)))
+            members = read(item, self._raw, lambda count: _note_progress(work, item.index, count))
             stack.enter_context(closing(members))
             spills = _open_spills(stack, work, item.index, config.shards)
             for member in members:
@@ -118,8 +117,20 @@ def progress_path(work: Work, index: int) -> str:
     return work.path(f"progress-{index:05d}")
 
 
-def scattered_bytes(work: Work, item: Part) -> int:
-    """How many bytes of a part have been dealt out so far."""
+def _note_progress(work: Work, index: int, count: int) -> None:
+    """Write how many bytes of a part have been read, where that costs nothing."""
+    if not files.is_remote(work.folder):
+        files.write_text(progress_path(work, index), str(count))
+
+
+def scattered_bytes(work: Work, parts: Sequence[Part]) -> int:
+    """How many bytes of some parts have been dealt out so far; of remote work, of those that are finished, about."""
+    if files.is_remote(work.folder):
+        return sum(part.bytes for part in parts) * work.reports(Scatter.name) // len(parts)
+    return sum(_scattered_bytes(work, part) for part in parts)
+
+
+def _scattered_bytes(work: Work, item: Part) -> int:
     if files.is_file(work.report_path(Scatter.name, item.index)):
         return item.bytes
     progress = progress_path(work, item.index)
@@ -133,8 +144,8 @@ def _open_spills(stack: ExitStack, work: Work, part: int, shards: int) -> list[B
         if hard != resource.RLIM_INFINITY and hard < needed:
             raise DataError(f"ingest.shards {shards} needs {needed} open files, the system allows {hard}: take fewer")
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    paths = (work.path(spill.name(part, shard)) for shard in range(shards))
-    return [stack.enter_context(files.published(path, concurrent=True)) for path in paths]
+    paths = [work.path(spill.name(part, shard)) for shard in range(shards)]
+    return stack.enter_context(files.published_together(paths))
 
 
 def _spill_of(header: dict[str, Any], spills: list[BinaryIO]) -> BinaryIO:

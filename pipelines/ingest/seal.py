@@ -45,7 +45,8 @@ class Sealed:
         index: the shard's number.
         shard: its file.
         used: files that became clips; silence that was cut here is none.
-        rejected: files that can't be used.
+        rejects: files that became no clips; there is a table of them only where there are some.
+        rejected: those of them that can't be used.
         reject_example: one of them with its reason, or "".
         absent: clips that a list names and no archive has.
         absent_example: one of them with its list, or "".
@@ -55,6 +56,7 @@ class Sealed:
     index: int
     shard: Shard
     used: int
+    rejects: int
     rejected: int
     reject_example: str
     absent: int = 0
@@ -195,36 +197,41 @@ class Seal(Step[tuple[int, Any], Sealed]):
             rejects += spills.rejects
             absent = spills.absent, spills.absent_example
             writer = stack.enter_context(open_shard(work.staged, CLIPS_STORE, CLIPS_SPLIT, index, self._config.shards))
-            for source, facts, clip in usable_clips(spills, rejects, read_same_audio(work, index), self._config.second):
+            for source, facts, clip in usable_clips(
+                spills, rejects, self._same_audio(work, index), self._config.second
+            ):
                 writer.write(_encode(source, facts, clip))
                 rows.append(_row(source, facts, clip, index, len(rows)))
         write_table(part_path(work, "catalog", index), from_rows(rows, CATALOG_SCHEMA))
-        write_table(part_path(work, "rejects", index), from_rows(rejects, REJECTS_SCHEMA))
+        if rejects:
+            write_table(part_path(work, "rejects", index), from_rows(rejects, REJECTS_SCHEMA))
         bad = [each for each in rejects if each["reason"] not in HARMLESS_REASONS]
         example = f"{bad[0]['path']}: {bad[0]['reason']} ({bad[0]['detail']})" if bad else ""
         used = sum(row["recording"] is None for row in rows)
-        reasons = Counter(str(each["reason"]) for each in bad)
-        return Sealed(index, writer.shard(), used, len(bad), example, *absent, dict(sorted(reasons.items())))
+        reasons = dict(sorted(Counter(str(each["reason"]) for each in bad).items()))
+        return Sealed(
+            index, writer.shard(), used, len(rejects), len(bad), example, *absent, dict(sorted(reasons.items()))
+        )
 
     def counts(self, report: Sealed) -> dict[str, int]:
         rejects = {f"rejected, {reason}": number for reason, number in report.reasons.items()}
         return {"clips": report.shard.records, **rejects}
 
+    def _same_audio(self, work: Work, index: int) -> dict[str, str]:
+        """Id of a clip whose audio an archive before has under another name → what is kept instead."""
+        looked_for = sum(each.role == "main" for each in self._archives.values()) > 1
+        rows = read_table(part_path(work, "same_audio", index)).to_pylist() if looked_for else []
+        return {row["id"]: row["kept"] for row in rows}
+
     def clean(self, item: tuple[int, Any], work: Work) -> None:
-        """Delete the spills of a finished shard, so that audio is on disk only once."""
-        for part in item[1]:
-            files.remove(work.path(spill.name(part.index, item[0])))
+        """Delete the spills of a finished shard, so that audio is there only once; remote ones go together at last."""
+        if not files.is_remote(work.folder):
+            files.remove_files(work.folder, [spill.name(part.index, item[0]) for part in item[1]])
 
 
 def part_path(work: Work, table: str, index: int) -> str:
     """Path of a shard's part of a table."""
     return work.path(f"{table}-{index:05d}.parquet")
-
-
-def read_same_audio(work: Work, index: int) -> dict[str, str]:
-    """Of a shard: id of a clip whose audio an archive before has under another name → what is kept instead."""
-    path = part_path(work, "same_audio", index)
-    return {row["id"]: row["kept"] for row in read_table(path).to_pylist()} if files.is_file(path) else {}
 
 
 class Spills:
@@ -248,7 +255,7 @@ class Spills:
         found, recordings = list[Source](), list[Source]()
         for part in sorted(parts, key=lambda each: each.index):
             archive = archives[part.file]
-            file = stack.enter_context(files.open_for_seeking(work.path(spill.name(part.index, index))))
+            file = stack.enter_context(files.open_pinned(work.path(spill.name(part.index, index))))
             for header, offset in spill.index(file):
                 match header["kind"]:
                     case "listed":
@@ -339,7 +346,7 @@ def usable_clips(
     Args:
         spills: of the shard.
         rejects: takes the others.
-        same_audio: as `read_same_audio` gives it.
+        same_audio: id of a clip whose audio an archive before has under another name → what is kept instead.
         second: which second of a longer recording is kept.
     """
     kept: tuple[str, Clip] | None = None

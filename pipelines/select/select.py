@@ -43,7 +43,7 @@ from pipelines.select.sampling import (
 from stores.lineage import Task
 from stores.manifest import CATALOG_FILE, read_manifest
 from stores.selection import foreign_file, read_task, schema_of
-from stores.tables import open_table, read_table, write_row_groups, write_table
+from stores.tables import open_table, read_row_group, read_table, write_row_groups, write_table
 
 _CANDIDATES: Final = pa.schema(
     [
@@ -108,8 +108,7 @@ class FindCandidates(Step[int, Found]):
         Raises:
             DataError: the catalog is damaged.
         """
-        with open_table(self._catalog) as file:
-            table = file.read_row_group(item, columns=sorted(columns_needed(self._select)))
+        table = read_row_group(self._catalog, item, sorted(columns_needed(self._select)))
         rows, kept = table.to_pylist(), usable(table, self._select.where)
         held_out = test_only(table, self._select.held_out)
         candidates = [candidate(row, self._select, held) for row, held in zip(rows, held_out, strict=True)]

@@ -10,21 +10,25 @@ from typing import Any
 
 import click
 
+from base import files
+from base.errors import DataError
 from registry.commands.output import json_option, show_json, show_table
 from registry.inventory import StoreEntry, age, find_stores
 
 
 @click.command()
-@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("root")
 @json_option
-def main(root: Path, as_json: bool) -> None:
+def main(root: str, as_json: bool) -> None:
     """List the stores in the folder ROOT and below it, unfinished and damaged ones too.
 
     The age is that of the manifest, the last file of a store to be written: outputs hold no dates, so a copy made
     without its times counts as new. "valid" says that the manifest can be read and that every file it names is there,
     shards with their size; `python -m registry verify` checks the rest.
     """
-    entries = find_stores(root)
+    if files.is_remote(root):
+        raise DataError(f"{root} is remote, and this looks through local folders: ask `describe` of a store there")
+    entries = find_stores(Path(root))
     if as_json:
         show_json([_content(entry) for entry in entries])
         return

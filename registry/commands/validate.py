@@ -10,11 +10,9 @@ if __name__ == "__main__":
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import click
@@ -91,17 +89,17 @@ def _drift(found: Profile, reference: Profile, place: str, thresholds: Threshold
 def _reference_profile(place: str, name: str) -> Profile:
     """The profile of a store, of the store of that name in a folder of stores, or in what `--json` printed of one."""
     if place.endswith(".json"):
-        return _printed_profile(Path(place))
-    inside = os.path.join(place, name)
-    return profile(open_store(inside if os.path.isdir(inside) else place))
+        return _printed_profile(place)
+    inside = files.join(place, name)
+    return profile(open_store(inside if files.is_folder(inside) else place))
 
 
-def _printed_profile(path: Path) -> Profile:
+def _printed_profile(path: str) -> Profile:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(files.read_text(path))
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}): print it with validate --json") from error
-    return Profile.from_dict(content.get("profile") if isinstance(content, dict) else None, str(path))
+    return Profile.from_dict(content.get("profile") if isinstance(content, dict) else None, path)
 
 
 def _row(each: Verdict) -> tuple[object, ...]:

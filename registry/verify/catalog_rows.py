@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from base import files
 from base.errors import DataError
 from readers.store import Store
 from registry.verify.addresses import Addresses
@@ -32,6 +33,9 @@ def read_catalog(catalog: str, store: Store, addresses: Addresses, path: str) ->
     Returns:
         The ledger, or None and why the catalog can't be used.
     """
+    if files.is_remote(catalog):
+        with files.local_copy(catalog) as copy:
+            return read_catalog(copy, store, addresses, path)
     expected, nameless = catalog_schema(store), 0
     ledger = Ledger(path, rows_schema(store), addresses.of_rows)
     try:

@@ -86,17 +86,15 @@ def verify(store: Store, advance: Callable[[int], object]) -> Report:
     Memory does not grow with the records: what is known of each, some 400 bytes, waits in a temporary file (`TMPDIR`).
 
     Args:
-        store: a finished store in a local folder.
+        store: a finished store.
         advance: called with the number of records done.
 
     Returns:
         The result of every check that applies to the store.
 
     Raises:
-        DataError: the store is not in a local folder, or there is no room for temporary files.
+        DataError: there is no room for temporary files.
     """
-    if not Path(store.path).is_dir():
-        raise DataError(f"{store.path} is not a local folder: copy the store to this machine and verify the copy")
     with tempfile.TemporaryDirectory(prefix="verify-") as folder, _naming_lack_of_room(folder):
         evidence = gather(store, folder, advance)
         results = tuple(_result(check, evidence) for check in CHECKS if check.applies(store))

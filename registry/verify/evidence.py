@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -131,7 +130,7 @@ def gather(store: Store, folder: str, advance: Callable[[int], object]) -> Evide
     """Read a store.
 
     Args:
-        store: the store, in a local folder.
+        store: the store.
         folder: takes temporary files.
         advance: called with the number of records done.
     """
@@ -147,7 +146,7 @@ def gather(store: Store, folder: str, advance: Callable[[int], object]) -> Evide
     if hashes[CATALOG_FILE]:
         rows, catalog_fault = read_catalog(f"{store.path}/{CATALOG_FILE}", store, addresses, f"{folder}/rows.arrow")
     if hashes.get(STATISTICS_FILE):
-        statistics, statistics_fault = _read_statistics(Path(store.path, STATISTICS_FILE).read_bytes())
+        statistics, statistics_fault = _read_statistics(files.read_bytes(f"{store.path}/{STATISTICS_FILE}"))
     return Evidence(
         store, addresses, reading, records, hashes, rows, catalog_fault, statistics, statistics_fault, folder
     )

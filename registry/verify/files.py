@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import posixpath
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -87,7 +88,7 @@ def _check_sums(evidence: Evidence, findings: Findings) -> None:
     store = evidence.store
     findings.look()
     try:
-        text = (Path(store.path) / SUMS_FILE).read_text(encoding="utf-8")
+        text = files.read_text(files.join(store.path, SUMS_FILE))
     except (OSError, ValueError) as error:
         findings.blame(Location(SUMS_FILE), f"it is missing or damaged ({error})")
         return
@@ -139,7 +140,7 @@ def _metadata_differences(evidence: Evidence) -> Iterator[tuple[Location, str]]:
         if name in (MANIFEST_FILE, SUMS_FILE):
             continue
         try:
-            found = _content(name, (Path(evidence.store.path) / name).read_text(encoding="utf-8"))
+            found = _content(name, files.read_text(files.join(evidence.store.path, name)))
         except (OSError, ValueError) as error:
             yield Location(name), f"it is missing or damaged ({error})"
             continue
@@ -217,6 +218,7 @@ def check_version(evidence: Evidence, findings: Findings) -> None:
     if store.version != expected:
         place = Location(MANIFEST_FILE, key="version")
         findings.blame(place, f"{store.version!r}, but the definition gives {expected!r}")
-    folder = Path(store.path).resolve().name
+    path = store.path if files.is_remote(store.path) else os.path.realpath(store.path)
+    folder = posixpath.basename(path)
     if VERSION.fullmatch(folder) and folder != store.version:
         findings.blame(Location(folder), f"the folder of version {store.version} is expected to have its name")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 
+from base import files
 from base.errors import DataError
 from features.audio import Samples
 from features.labels import SILENCE_CLASS
@@ -67,7 +67,7 @@ def read_shards(store: Store, ledger: Ledger, advance: Callable[[int], object]) 
     """Read every shard of the manifest that is there.
 
     Args:
-        store: the store, in a local folder.
+        store: the store.
         ledger: takes the readable records, with the columns of `RECORDS_SCHEMA`.
         advance: called with the number of records done.
     """
@@ -76,8 +76,10 @@ def read_shards(store: Store, ledger: Ledger, advance: Callable[[int], object]) 
         not_finite=dict.fromkeys(store.splits, 0),
         totals={} if store.view is None else {split: no_totals(store.view) for split in store.splits},
     )
+    sizes = files.sizes(store.path, [shard.file for shard in store.manifest.shards])
     for index, shard in enumerate(store.manifest.shards):
-        if (Path(store.path) / shard.file).is_file():
+        if (size := sizes[shard.file]) is not None:
+            reading.sizes.append(size)
             _ShardReading(store, index, reading, ledger, advance).read()
         else:
             for of_shard in (reading.sizes, reading.sha256, reading.counted):
@@ -132,9 +134,9 @@ class _ShardReading:
 
     def read(self) -> None:
         """Read the shard to its end."""
-        path, reading, expected = Path(self._store.path) / self._shard.file, self._reading, self._shard.records
+        reading, expected = self._reading, self._shard.records
         number, complete = 0, True
-        with path.open("rb") as opened:
+        with files.open_for_reading(files.join(self._store.path, self._shard.file)) as opened:
             file = _HashingFile(opened)
             for number, (byte, record, fault) in enumerate(frames(file), start=1):
                 if record is None:
@@ -154,7 +156,6 @@ class _ShardReading:
         reading.seen += number
         reading.unread[self._shard.split] += 0 if complete else unseen
         reading.counted.append(number if complete else None)
-        reading.sizes.append(path.stat().st_size)
         self._advance(unseen)
 
     def _lose(self, position: int, byte: int, problems: list[Problem], message: str) -> None:

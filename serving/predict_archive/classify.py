@@ -134,7 +134,7 @@ def spilled(place: str, second: Second) -> Iterator[_Read]:
     Raises:
         DataError: it is damaged.
     """
-    with files.open_for_seeking(place) as file:
+    with files.open_pinned(place) as file:
         entries = sorted(spill.index(file), key=lambda entry: (entry.header["path"], entry.header["order"]))
         before = None
         for header, offset in entries:

@@ -67,8 +67,8 @@ class Deal(Step[Source, Dealt]):
         with ExitStack() as stack:
             members = read_archive(item.path, item.identity, lambda count: _write_progress(work, count))
             stack.enter_context(closing(members))
-            paths = (work.path(spill.name(0, shard)) for shard in range(self._shards))
-            spills = [stack.enter_context(files.published(path, concurrent=True)) for path in paths]
+            paths = [work.path(spill.name(0, shard)) for shard in range(self._shards)]
+            spills = stack.enter_context(files.published_together(paths))
             for member in members:
                 path = member.name.replace("\\", "/").removeprefix("./")
                 if is_clip(path):

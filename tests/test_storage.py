@@ -1,0 +1,361 @@
+"""Stores on object storage: a server of Amazon's protocol on this machine, every stage, the bytes of a local disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+from corpus_tools import (
+    WORDS,
+    Outcome,
+    assert_refused,
+    contents,
+    corpus_files,
+    environment,
+    prepare,
+    run_stage,
+    write_parameters,
+)
+from object_store import BUCKET, SECRET, Counts, ObjectStore, serve
+
+from base import conditional, files
+from base.claim import claimed, work_of_folder
+from base.errors import DataError
+from base.remote_folders import below
+from pipelines.engine import work as engine_work
+from pipelines.engine.work import begin_store
+from readers import open_store
+
+pytestmark = pytest.mark.storage
+
+SHARDS = 8
+REMOTE = f"s3://{BUCKET}"
+STAGES = (
+    ("ingest", "raw", "{root}/clips"),
+    ("select", "{root}/clips", "{root}/selection.parquet"),
+    ("augment", "{root}/clips", "{root}/selection.parquet", "{root}/augmented/ninefold"),
+    ("extract", "{root}/clips", "{root}/selection.parquet", "{root}/features/mfcc", "{root}/features/waveform"),
+)
+MOST_REQUESTS = 4
+"""For a shard that a stage makes, besides the ones that carry what is in it."""
+CONSTANT_REQUESTS = 60
+"""For a stage, whatever its shards: the lock, the plan, the metadata, what the inputs say of themselves."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    """A server with an empty bucket, to which this process and its children find."""
+    with serve() as started, pytest.MonkeyPatch.context() as patch:
+        for name, value in started.environment.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").clear_instance_cache()
+        yield started
+
+
+@pytest.fixture
+def store(server: ObjectStore) -> ObjectStore:
+    """The server, which breaks nothing and has counted nothing."""
+    server.break_one_in(0)
+    server.counts()
+    return server
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with the small corpus, and in `data` what the stages make of it on a disk."""
+    folder = tmp_path_factory.mktemp("storage")
+    prepare(folder, corpus_files(), ingest__shards=SHARDS)
+    run_stages(folder, "data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(server: ObjectStore, home: Path) -> dict[str, Counts]:
+    """What the stages make of the small corpus below `data` in the bucket; stage → the requests that it took."""
+    counts: dict[str, Counts] = {}
+    server.counts()
+    for stage in STAGES:
+        run_stages(home, f"{REMOTE}/data", (stage,))
+        counts[stage[0]] = server.counts()
+    return counts
+
+
+def run_stages(folder: Path, root: str, stages: tuple[tuple[str, ...], ...] = STAGES) -> None:
+    for stage, *arguments in stages:
+        outcome = run_stage(folder, stage, *(each.format(root=root) for each in arguments))
+        assert outcome.code == 0, outcome.stderr
+
+
+def run_module(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def remote_contents(root: str) -> dict[str, str]:
+    """Every object below a prefix: path → SHA-256."""
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    return {
+        path.removeprefix(f"{root}/"): hashlib.sha256(system.cat_file(path)).hexdigest() for path in system.find(root)
+    }
+
+
+def test_every_stage_makes_the_same_files_as_on_a_disk_and_leaves_no_other(home: Path, made: object) -> None:
+    assert remote_contents(f"{BUCKET}/data") == contents(home / "data")
+
+
+@pytest.mark.parametrize("stage", ["ingest", "extract"])
+def test_a_shard_takes_few_requests_besides_its_data(stage: str, made: dict[str, Counts]) -> None:
+    views = 2 if stage == "extract" else 1
+    shards = SHARDS * (3 * views if stage == "extract" else 1)
+    found = Counter[str]()
+    for (kind, key), count in made[stage].items():
+        if key.endswith("/lock") or (kind == "LIST" and "/_work/" in key):
+            continue  # the lock and the progress, which go by the time
+        is_data = kind in ("GET", "PUT") and any(
+            part in key for part in (".tfrecord-", "spill-", "catalog", "selection.parquet", "rejects")
+        )
+        found["data" if is_data else kind] += count
+    besides = sum(found.values()) - found["data"]
+    assert besides <= MOST_REQUESTS * shards + CONSTANT_REQUESTS, found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("registry", "verify", "{root}/clips"),
+        ("registry", "verify", "{root}/augmented/ninefold/clips"),
+        ("registry", "verify", "{root}/features/mfcc"),
+        ("registry", "describe", "{root}/features/mfcc"),
+        ("registry", "diff", "{root}/features/mfcc", "{root}/features/waveform"),
+        ("registry", "validate", "{root}/features/mfcc"),
+    ],
+    ids=lambda arguments: "-".join(arguments[1:]).replace("{root}/", "").replace("/", "-"),
+)
+def test_a_command_says_of_a_remote_store_what_it_says_of_a_local_one(
+    arguments: tuple[str, ...], home: Path, made: object
+) -> None:
+    local, far = (
+        run_module(home, *(each.format(root=root) for each in arguments)) for root in ("data", f"{REMOTE}/data")
+    )
+    assert far.returncode == local.returncode, far.stderr
+    assert far.stdout.replace(f"{REMOTE}/", "") == local.stdout
+
+
+def test_samples_and_exports_of_a_remote_store_are_those_of_a_local_one(home: Path, made: object) -> None:
+    for name, root in (("local", "data"), ("far", f"{REMOTE}/data")):
+        for arguments in (
+            ("sample", f"{root}/features/mfcc", "--word", WORDS[0], "--count", "2", "--output", f"{name}/samples"),
+            ("export", f"{root}/features/mfcc", f"{name}/parquet", "--format", "parquet"),
+        ):
+            done = run_module(home, "registry", *arguments)
+            assert done.returncode == 0, done.stderr
+    assert contents(home / "far") == contents(home / "local")
+
+
+def test_numpy_reads_a_remote_store(home: Path, made: object) -> None:
+    local, far = (open_store(f"{root}/features/mfcc") for root in (home / "data", f"{REMOTE}/data"))
+    one, other = local.numpy("train"), far.numpy("train")
+    for name, values in one.load().items():
+        assert (other.load()[name] == values).all()
+    assert list(map(str, far.records("test"))) == list(map(str, local.records("test")))
+    assert far.catalog().equals(local.catalog()) and open_store(far.path, verify="hashes").counts == local.counts
+
+
+def test_a_server_that_breaks_one_request_in_fifty_changes_no_byte(store: ObjectStore, home: Path) -> None:
+    store.break_one_in(50)
+    extract = ("extract", "{root}/clips", "{root}/selection.parquet", "{root}/features/mfcc")
+    run_stages(home, f"{REMOTE}/broken", (*STAGES[:2], extract))
+    store.break_one_in(0)
+    broken = {key: count for (kind, key), count in store.counts().items() if kind == "BROKEN"}
+    left_out = ("augmented/", "features/waveform/")
+    expected = {name: each for name, each in contents(home / "data").items() if not name.startswith(left_out)}
+    assert remote_contents(f"{BUCKET}/broken") == expected
+    assert len(broken) == 3, broken  # of each kind one at least
+
+
+def start_and_kill(folder: Path, output: str) -> list[str]:
+    """Start `ingest` and kill it as soon as it has sealed a shard; all that is there then."""
+    before = set(below(output))
+    command = [sys.executable, "-m", "pipelines.ingest", "raw", output, "--direct_num_workers=1"]
+    process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL)
+    while not any("/seal-" in path for path in set(below(output)) - before):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    return below(output)
+
+
+def test_a_killed_run_is_resumed_and_what_an_older_plan_left_is_not_taken_for_finished(
+    store: ObjectStore, home: Path, tmp_path: Path
+) -> None:
+    output = f"{REMOTE}/killed/clips"
+    other = tmp_path / "other"
+    shutil.copytree(home / "raw", other / "raw")
+    write_parameters(other, ingest__shards=SHARDS, ingest__silence__hop_ms=500)
+    older = {path.split("/_work/")[1].partition("/")[0] for path in start_and_kill(other, output)} - {"lock"}
+    left = start_and_kill(home, output)
+    assert older and not any(plan in path for plan in older for path in left)
+    sealed = [path for path in left if "/seal-" in path]
+    store.counts()
+    run_stages(home, f"{REMOTE}/killed", STAGES[:1])
+    assert remote_contents(f"{BUCKET}/killed/clips") == contents(home / "data" / "clips")
+    written = [key for kind, key in store.counts() if kind == "PUT"]
+    assert sealed and not [path for path in sealed if path.removeprefix(f"{REMOTE}/") in written]
+
+
+def test_a_new_plan_replaces_the_store_and_removes_what_it_does_not_name(
+    store: ObjectStore, home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(home / "raw", tmp_path / "raw")
+    write_parameters(tmp_path, ingest__shards=3)
+    run_stages(home, f"{REMOTE}/replaced", STAGES[:1])
+    run_stages(tmp_path, f"{REMOTE}/replaced", STAGES[:1])
+    run_stages(tmp_path, "data", STAGES[:1])
+    assert remote_contents(f"{BUCKET}/replaced/clips") == contents(tmp_path / "data" / "clips")
+
+
+def test_uploads_in_parts_that_were_broken_off_are_ended_by_the_next_run(store: ObjectStore) -> None:
+    system = fsspec.filesystem("s3")
+    for key in ("parts/clips/_work/0123456789abcdef/output/big", "parts/other/big"):
+        upload = system.call_s3("create_multipart_upload", Bucket=BUCKET, Key=key)
+        system.call_s3(
+            "upload_part", Bucket=BUCKET, Key=key, UploadId=upload["UploadId"], PartNumber=1, Body=b"half of it"
+        )
+    begin_store(f"{REMOTE}/parts/clips", {})
+    left = system.call_s3("list_multipart_uploads", Bucket=BUCKET)["Uploads"]
+    assert [each["Key"] for each in left] == ["parts/other/big"]
+
+
+def test_a_large_file_goes_in_parts_and_comes_back_whole(store: ObjectStore) -> None:
+    content = os.urandom(1 << 20) * 110
+    path = f"{REMOTE}/large/file"
+    with files.published(path) as file:
+        file.write(content)
+    assert sum(count for (kind, _), count in store.counts().items() if kind == "PUT") > 1
+    with files.open_for_reading(path) as back:
+        assert hashlib.sha256(back.read()).digest() == hashlib.sha256(content).digest()
+    assert files.sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_second_run_is_refused_and_a_dead_holder_holds_nothing(store: ObjectStore) -> None:
+    output = f"{REMOTE}/locked/clips"
+    work = work_of_folder(output)
+    lock = f"{work}/lock"
+    with claimed(output, work, lambda: None):
+        refused = pytest.raises(DataError, match=f"is being written by process {os.getpid()} on ")
+        with refused, claimed(output, work, lambda: None):
+            pass
+        held = json.loads(files.read_bytes(lock))
+    assert not files.exists(lock)
+    files.write_text(lock, json.dumps({**held, "started": "1"}))
+    with claimed(output, work, lambda: None):
+        assert json.loads(files.read_bytes(lock))["holder"] != held["holder"]
+
+
+def test_a_holder_on_another_machine_is_waited_for_and_lives_if_it_renews(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("base.lease.LOST_SECONDS", 1.0)
+    monkeypatch.setattr("base.lease._LOOK_SECONDS", 0.2)
+    output = f"{REMOTE}/elsewhere/clips"
+    work = work_of_folder(output)
+    holder = {"pid": 1, "host": "elsewhere", "since": "then", "machine": "another", "holder": "it", "renewals": 0}
+    files.write_text(f"{work}/lock", json.dumps(holder))
+    begun = time.monotonic()
+    with claimed(output, work, lambda: None):
+        assert time.monotonic() - begun >= 1.0
+    files.write_text(f"{work}/lock", json.dumps(holder))
+    real, looks = conditional.read_marked, Counter[str]()
+
+    def renewed(path: str) -> tuple[bytes, str] | None:
+        looks["seen"] += 1
+        files.write_text(path, json.dumps({**holder, "renewals": looks["seen"]}))
+        return real(path)
+
+    monkeypatch.setattr(conditional, "read_marked", renewed)
+    refused = pytest.raises(DataError, match="is being written by process 1 on elsewhere since then")
+    with refused, claimed(output, work, lambda: None):
+        pass
+
+
+HOLD = """
+import sys, time
+from base import lease
+lease.RENEWED_SECONDS = 0.2
+with lease.held(sys.argv[1], "OUTPUT"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_run_whose_lock_another_has_taken_ends(store: ObjectStore, tmp_path: Path) -> None:
+    lock = f"{REMOTE}/taken/_work/lock"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, lock], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline() == "held\n"
+    files.write_text(lock, json.dumps({"pid": 1, "host": "other", "since": "now", "holder": "another"}))
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "OUTPUT was taken over by process 1 on other since now" in stderr
+
+
+def test_credentials_are_in_no_file_no_account_and_no_error(store: ObjectStore, home: Path, made: object) -> None:
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    for path in system.find(f"{BUCKET}/data"):
+        assert SECRET.encode() not in system.cat_file(path)
+    wrong = {**os.environ, "AWS_ENDPOINT_URL": f"http://user:{SECRET}@127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    for arguments, variables in (
+        (("pipelines.select", f"{REMOTE}/data/clips", f"{REMOTE}/x.parquet"), wrong),
+        (("pipelines.select", f"{REMOTE}/none/clips", f"{REMOTE}/x.parquet"), dict(os.environ)),
+        (("pipelines.select", "s3://nobody/clips", f"{REMOTE}/x.parquet"), dict(os.environ)),
+        (("pipelines.select", f"s3://someone:{SECRET}@bucket/clips", f"{REMOTE}/x.parquet"), dict(os.environ)),
+        (("registry", "describe", f"nothing://{BUCKET}/data/clips"), dict(os.environ)),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments], cwd=home, env=environment() | variables | {"PYTHONPATH": os.getcwd()},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert SECRET not in done.stdout + done.stderr
+        assert_refused(Outcome(done.returncode, done.stderr))
+
+
+def test_without_credentials_a_command_says_so(store: ObjectStore, home: Path) -> None:
+    without = {name: value for name, value in environment().items() if not name.startswith("AWS_")}
+    without |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(home), "AWS_DEFAULT_REGION": "us-east-1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "registry", "describe", f"{REMOTE}/data/clips"], cwd=home,
+        env=without | {"AWS_ENDPOINT_URL": store.address}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert_refused(Outcome(done.returncode, done.stderr), "credentials")
+
+
+def test_progress_lists_a_remote_folder_now_and_then_only(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = begin_store(f"{REMOTE}/progress", {})
+    files.write_text(work.report_path("step", 0), "{}")
+    store.counts()
+    found = [work.reports("step") for _ in range(100)]
+    assert sum(store.counts().values()) == 0 and set(found) == {0}
+    monkeypatch.setattr(engine_work, "_LOOK_SECONDS", 0.0)
+    assert work.reports("step") == 1
+
+
+def test_local_paths_import_no_fsspec(home: Path) -> None:
+    code = "import sys; from readers import open_store; len(open_store('data/features/mfcc').numpy('train')[0]); "
+    code += "print('fsspec' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
