@@ -77,6 +77,7 @@ def claimed(output: str, work: str, foreign: Callable[[], str | None]) -> Iterat
             finally:
                 if foreign() is None:  # else the lock says whose the unfinished files are
                     files.remove_files(work, [LOCK_FILE])
+                    remove_empty(work)
         return
     home = work[: work.rindex(WORK_FOLDER)] or "."
     is_new = not os.path.isdir(home)
@@ -96,9 +97,8 @@ def remove_empty(work: str) -> None:
     """Remove a folder of unfinished work where nothing is left in it, and likewise that of all files next to it."""
     above = posixpath.dirname(work)
     for folder in (work, above) if posixpath.basename(above) == WORK_FOLDER else (work,):
-        if not files.is_remote(folder):  # a remote one is there as long as it holds a file
-            with contextlib.suppress(OSError):  # another run has just begun in it
-                os.rmdir(folder)
+        with contextlib.suppress(OSError):  # another run has just begun in it
+            files.remove_empty(folder)
 
 
 @contextmanager

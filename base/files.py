@@ -11,6 +11,7 @@ import json
 import os
 import posixpath
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -220,7 +221,11 @@ def size(path: str) -> int | None:
     """Bytes of a file, or None where there is none."""
     if is_remote(path):
         return remote.file_size(path)
-    return os.path.getsize(path) if os.path.isfile(path) else None
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def sizes(folder: str, names: Iterable[str]) -> dict[str, int | None]:
@@ -246,6 +251,18 @@ def remove(path: str) -> None:
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.unlink(path)
+
+
+def remove_empty(folder: str) -> None:
+    """Delete a folder that holds nothing; on object storage one is there as long as it holds a file.
+
+    Raises:
+        OSError: there is none, or it holds something.
+    """
+    if is_remote(folder):
+        remote_folders.remove_empty(folder)
+    else:
+        os.rmdir(folder)
 
 
 def remove_files(folder: str, names: Iterable[str]) -> None:

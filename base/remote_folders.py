@@ -53,6 +53,20 @@ def remove(path: str) -> None:
                 place.system.rmdir(folder)
 
 
+def remove_empty(folder: str) -> None:
+    """Delete a folder that holds nothing, where the file system has folders.
+
+    Raises:
+        OSError: there is none, or it holds something.
+    """
+    if protocol(folder) in _OBJECT_STORES:
+        return
+    with told_of(folder):
+        place = place_of(folder)
+        if not place.system.ls(place.path):
+            place.system.rmdir(place.path)
+
+
 def remove_files(paths: Sequence[str]) -> None:
     """Delete files of one file system, those that are there, many in one request where it can do so."""
     if not paths:
