@@ -47,8 +47,8 @@ def main(
     validation, test = (listening.listen(split, speech, folder) for split in ("validation", "test"))
     curves = {"validation": thresholds.sweep(validation), "test": thresholds.sweep(test)}
     most = numbers.false_accepts_per_hour
-    of_each = thresholds.for_each(validation, most)
     for_all = thresholds.for_all(curves["validation"], validation.stream.hours, most)
+    of_each = thresholds.for_each(validation, for_all, most)
     measured = cost.measured(export, listening.rules.listening.step_ms)
     found = summary.summary(listening, rules_name, validation, test, of_each, for_all, measured)
     outcome = test.outcome(of_each)
