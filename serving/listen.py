@@ -19,7 +19,7 @@ from base.errors import DataError
 from features.views import SAMPLE_RATE_HZ
 from serving.model import open_model
 from serving.recognizer import Listening
-from serving.threshold import thresholds_option
+from serving.tested import thresholds_option
 
 Samples = npt.NDArray[np.int16]
 

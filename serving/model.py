@@ -15,7 +15,7 @@ from serving import runtimes
 from serving.description import Export, read_export
 from serving.recognizer import Listening, Recognizer
 from serving.runtimes import FromFeatures, features_of
-from serving.threshold import read_thresholds
+from serving.tested import read_thresholds
 from serving.windows import windows
 
 Clips = npt.NDArray[np.int16]

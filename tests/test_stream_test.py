@@ -39,7 +39,7 @@ from serving.stream_test.scoring import rate, score
 from serving.stream_test.settings import RULES, Rules, StreamNumbers, fitting
 from serving.stream_test.thresholds import Point, for_all, for_each, sweep
 from serving.stream_test.utterances import NOISE_HOP, Material, Noise, Utterance, gather, level_dbfs, word_bounds
-from serving.threshold import read_thresholds
+from serving.tested import read_thresholds
 
 Array = np.ndarray[Any, np.dtype[np.int16]]
 

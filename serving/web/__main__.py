@@ -14,7 +14,7 @@ from base.errors import DataError
 from results.model import read_description
 from serving.model import open_model
 from serving.recognizer import Listening
-from serving.threshold import thresholds_option
+from serving.tested import thresholds_option
 from serving.web.decoding import check_listening
 from serving.web.limits import limits_of
 from serving.web.site import Access, Site
