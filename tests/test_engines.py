@@ -176,9 +176,8 @@ def wait_for(process: subprocess.Popen[str], folder: Path, pattern: str) -> None
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("victim", ["task manager", "worker"])
-def test_flink_makes_the_same_files_with_kills_in_ingest_and_in_extract(
-    victim: str, flink: Running, bench: Bench, expected: dict[str, str]
+def test_flink_makes_the_same_files_after_the_kill_of_a_worker_in_ingest_and_of_a_task_manager_in_extract(
+    flink: Running, bench: Bench, expected: dict[str, str]
 ) -> None:
     assert flink.cluster is not None
     flink.cluster.wait(2)
@@ -189,7 +188,7 @@ def test_flink_makes_the_same_files_with_kills_in_ingest_and_in_extract(
             continue
         process = bench.start(stage, *flink.options)
         wait_for(process, bench.folder, middles[stage])
-        if victim == "worker":
+        if stage == "ingest":
             flink.workers()[0].kill()
         else:
             flink.cluster.kill_task_manager()
