@@ -80,7 +80,6 @@ class Engine:
 
             elsewhere.run(self.runner, self.options, self.name, build, work, lambda: _watching(progress, unit, name))
             return
-        logging.getLogger("apache_beam").setLevel(logging.ERROR)
         with (
             _watching(progress, unit, name),
             pool.processes(self.processes),
@@ -104,6 +103,7 @@ def prepare(arguments: tuple[str, ...], default_workers: int | None = None) -> E
         DataError: Beam does not know an option, takes no such value, has no such runner here, or what the runner needs
             is missing or does not answer.
     """
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # options that Beam leaves out are told of in a sentence
     options, unknown = _options(arguments)
     direct, name = options.view_as(DirectOptions), options.view_as(StandardOptions).runner
     workers = direct.direct_num_workers
