@@ -129,15 +129,14 @@ def test_the_engine_counts_clips_rejects_and_seconds(prism: str, bench: Bench) -
     assert re.search(rf"seal: rejected, \w+ 1, scatter: 1 in [\d.]+ s, seal: {SHARDS} in [\d.]+ s$", counted), counted
 
 
-@pytest.mark.parametrize("command", ["exit 1", "sleep 300"])
 def test_workers_that_do_not_start_are_one_sentence_within_a_minute(
-    command: str, prism: str, bench: Bench, expected: dict[str, str], tmp_path: Path
+    prism: str, bench: Bench, expected: dict[str, str], tmp_path: Path
 ) -> None:
     assert bench.run("ingest", "--direct_num_workers=1").code == 0
     before = contents(bench.folder / "clips")
     prepare(bench.folder, corpus_files(), ingest__shards=SHARDS + 1)  # another plan, so that there is something to do
     launcher = tmp_path / "launcher"
-    launcher.write_text(f"#!/bin/sh\n{command}\n")
+    launcher.write_text("#!/bin/sh\nexit 1\n")
     launcher.chmod(0o755)
     began = time.monotonic()
     options = ("--runner=PrismRunner", prism, PROCESS, f"--environment_option=process_command={launcher}")
