@@ -82,7 +82,7 @@ def test_two_clones_at_once_and_a_third_after_them(origin: Path) -> None:
     assert (first / "dvc.lock").read_text() == (second / "dvc.lock").read_text()
     assert files_of(first) == files_of(second)
     for folder in (first, second):
-        assert "up to date" in dvc(folder, "status", "dvc.yaml")
+        assert "up to date" in dvc(folder, "status")
 
     kept = [path for path in (cache / "files/md5").rglob("*") if path.is_file()]
     assert kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,6 +151,7 @@ def test_dvc_makes_remote_stores_once_and_again_where_a_parameter_changes(home: 
     project = tmp_path / "project"
     copy_project(project)
     (project / "params.yaml").write_text(yaml.safe_dump(parameters(**changes())))
+    shutil.copyfile(project / "deploy/remote/dvc.yaml.example", project / "deploy/remote/dvc.yaml")
     (project / "deploy/remote/store.yaml").write_text(
         yaml.safe_dump({"remote": {"raw": f"{home}/raw", "store": f"{REMOTE}/dvc", "view": "mfcc", "model": "cnn"}})
     )
