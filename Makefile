@@ -5,7 +5,7 @@ UPGRADE ?= --upgrade
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := requirements $(addprefix requirements-,dev torch formats pipelines pipelines-test serving micro supply uv)
-INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --require-hashes --python
+INSTALL := $(BIN)/uv pip install --require-hashes --python
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2

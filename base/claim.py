@@ -7,19 +7,17 @@ says to the next run that what lies unfinished in the output may be replaced. On
 from __future__ import annotations
 
 import contextlib
-import datetime
 import errno
 import fcntl
 import json
 import os
 import posixpath
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
-from base import command, files, lease
+from base import files, holder, lease
 from base.errors import DataError
 
 WORK_FOLDER: Final = "_work"
@@ -105,8 +103,7 @@ def remove_empty(work: str) -> None:
 def _locked(lock: str, output: str) -> Iterator[None]:
     with _acquired(lock, output) as file:
         file.truncate(0)
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now}))
+        file.write(json.dumps(holder.this_run()))
         file.flush()
         yield
 
@@ -130,33 +127,29 @@ def _acquired(lock: str, output: str) -> TextIO:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(file)
+            found = _holder(file)
             file.close()
-            raise DataError(
-                f"{output} is being written by {holder}: wait until it has ended, then run this command again"
-            ) from None
+            raise holder.taken(output, found) from None
         except OSError as error:
             if error.errno not in _WITHOUT_LOCKS:
                 file.close()
                 raise
-            command.say(f"warning: {output} is on a file system without locks: start no second run that writes it")
+            holder.warn_without_locks(output)
             return file
         if _is_at(file, lock):
             return file
         file.close()
 
 
-def _holder(file: TextIO) -> str:
-    """The process that holds a lock, as it has written into it."""
+def _holder(file: TextIO) -> dict[str, Any]:
+    """What the holder of a lock has written into it."""
     give_up = time.monotonic() + _HOLDER_SECONDS
     while time.monotonic() < give_up:
         file.seek(0)
-        try:
-            held = json.loads(file.read())
-            return f"process {held['pid']} on {held['host']} since {held['since']}"
-        except (ValueError, KeyError, TypeError):
-            time.sleep(0.01)
-    return "another process"
+        if found := holder.read(file.read()):
+            return found
+        time.sleep(0.01)
+    return {}
 
 
 def _is_at(file: TextIO, path: str) -> bool:

@@ -7,10 +7,8 @@ where another has written it since (https://docs.aws.amazon.com/AmazonS3/latest/
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from base import command, conditional
+from base import command, conditional, holder
+from base.boot import boot_id
 from base.errors import DataError
 
 RENEWED_SECONDS: Final = 10.0
@@ -27,7 +26,6 @@ LOST_SECONDS: Final = 45.0
 """After this time without a renewal a holder on another machine counts as dead."""
 _LOOK_SECONDS: Final = 5.0
 
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROCESS_SPACE: Final = Path("/proc/self/ns/pid")
 
 
@@ -44,7 +42,7 @@ def held(lock: str, output: str) -> Iterator[None]:
     """
     lease = _Lease(lock, output)
     if not lease.take():
-        command.say(f"warning: {output} is on a file system without locks: start no second run that writes it")
+        holder.warn_without_locks(output)
         yield
         return
     ended = threading.Event()
@@ -60,11 +58,8 @@ def held(lock: str, output: str) -> Iterator[None]:
 class _Lease:
     def __init__(self, lock: str, output: str) -> None:
         self._lock, self._output = lock, output
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         self._content: dict[str, Any] = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": now,
+            **holder.this_run(),
             "machine": _machine(),
             "started": _started(os.getpid()),
             "holder": uuid.uuid4().hex,
@@ -88,7 +83,7 @@ class _Lease:
                 continue
             data, mark = found
             if not self._is_dead(data):
-                raise self._taken(data)
+                raise holder.taken(self._output, holder.read(data))
             try:
                 conditional.replace(self._lock, self._text(), mark)
             except FileExistsError:
@@ -97,13 +92,13 @@ class _Lease:
             return True
 
     def renew_until(self, ended: threading.Event) -> None:
-        """Write the lock anew from time to time, and end the process where it is no longer its own."""
+        """Write the lock again from time to time, and end the process where it is no longer its own."""
         mark = ""  # where there are marks, one request tells that nobody has written it since
         while not ended.wait(RENEWED_SECONDS):
             try:
                 if not mark:
                     found = conditional.read_marked(self._lock)
-                    if found is None or _read(found[0]).get("holder") != self._content["holder"]:
+                    if found is None or holder.read(found[0]).get("holder") != self._content["holder"]:
                         if not ended.is_set():
                             self._end(None if found is None else found[0])
                         return
@@ -121,15 +116,14 @@ class _Lease:
     def _is_mine(self) -> bool:
         """Whether the holder is this run after all, whose request was made again after its answer was lost."""
         found = conditional.read_marked(self._lock)
-        return found is not None and _read(found[0]).get("holder") == self._content["holder"]
+        return found is not None and holder.read(found[0]).get("holder") == self._content["holder"]
 
     def _is_dead(self, data: bytes) -> bool:
-        found = _read(data)
+        found = holder.read(data)
         if found.get("machine") and found.get("machine") == self._content["machine"]:
             return _started(found.get("pid")) != found.get("started")
-        command.say(
-            f"{self._output} was being written by {_name(found)}: waiting up to {LOST_SECONDS:.0f} s for a sign of it"
-        )
+        other = holder.name(found)
+        command.say(f"{self._output} was being written by {other}: waiting up to {LOST_SECONDS:.0f} s for a sign of it")
         give_up = time.monotonic() + LOST_SECONDS
         while time.monotonic() < give_up:
             time.sleep(_LOOK_SECONDS)
@@ -138,39 +132,20 @@ class _Lease:
                 return False
         return True
 
-    def _taken(self, data: bytes) -> DataError:
-        return DataError(
-            f"{self._output} is being written by {_name(_read(data))}: wait until it has ended, then run this command "
-            "again"
-        )
-
     def _end(self, data: bytes | None) -> None:
-        other = "another run" if data is None else _name(_read(data))
+        other = "another run" if data is None else holder.name(holder.read(data))
         sys.stderr.write(f"error: {self._output} was taken over by {other}, which found no sign of this run; it ends\n")
         sys.stderr.flush()
         os._exit(1)
 
 
-def _read(data: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(data)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _name(holder: dict[str, Any]) -> str:
-    if not holder.keys() >= {"pid", "host", "since"}:
-        return "another process"
-    return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-
-
 def _machine() -> str | None:
-    """A name of the running system and of its numbering of processes, or None where it gives none."""
+    """A name of the running system and of its numbering of processes, or None where the system numbers none."""
     try:
-        return f"{_BOOT_ID.read_text().strip()} {os.readlink(_PROCESS_SPACE)}"
+        space = os.readlink(_PROCESS_SPACE)
     except OSError:
         return None
+    return f"{boot_id()} {space}"
 
 
 def _started(pid: Any) -> str | None:

@@ -46,6 +46,15 @@ def protocol(path: str) -> str:
 
 
 def place_of(path: str, **options: Any) -> Place:
+    """The file system of an address, and the path within it.
+
+    Args:
+        path: such as "s3://bucket/folder/file".
+        options: of the file system, beyond the project's own.
+
+    Raises:
+        DataError: the address has a password in it.
+    """
     if _SECRET.search(path):
         raise DataError(f"{without_secrets(path)} has a password in its address: leave it to the environment")
     import fsspec  # slow to import, and of no use to local work

@@ -141,7 +141,7 @@ def decode(data: bytes) -> Recording:
 
 
 class _Decoding:
-    """The blocks of a file, each time anew.
+    """The blocks of a file, again at each call.
 
     Attributes:
         rate_hz: sample rate of the file, once a block was asked for.

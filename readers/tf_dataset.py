@@ -96,7 +96,7 @@ def _inside_function() -> bool:
 
 
 def _in_shuffled_order(paths: Sequence[str], most_records: int, seed: int | None) -> tf.data.Dataset:
-    """The records of shards one after the other, the shards in an order that each iteration shuffles anew.
+    """The records of shards one after the other, the shards in an order that each iteration shuffles again.
 
     A dataset of numbers chooses the shard of each chunk of records. Every shard's number stands in it as often as it
     takes to read the largest shard to its end, where its file is closed; the numbers of a shard that has ended are

@@ -1,7 +1,7 @@
 """A server that speaks Amazon's protocol on this machine, counts the requests, and breaks some if it is told to.
 
-Run as a program it serves until it is killed: `python tests/object_store.py [PORT] [BREAK_ONE_IN]`. `serve` does it for
-a test, in a process of its own.
+Run as a program it serves until it is killed: `python tests/object_store.py [PORT] [BREAK_ONE_IN]`. `reached`
+does it for a test, in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
+
+import fsspec
+import pytest
 
 BUCKET = "bucket"
 CONTROL = "/-/counts"
@@ -57,6 +60,16 @@ class ObjectStore(NamedTuple):
         """From here on break one of so many requests, by 503 and by cut connections in turn; 0 breaks none."""
         asked = urllib.request.Request(f"{self.address}{CONTROL}?break={requests}", method="POST")
         urllib.request.urlopen(asked).close()
+
+
+@contextmanager
+def reached() -> Iterator[ObjectStore]:
+    """Have a server with an empty bucket in the block, to which this process and its children find."""
+    with serve() as started, pytest.MonkeyPatch.context() as patch:
+        for name, value in started.environment.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").clear_instance_cache()
+        yield started
 
 
 @contextmanager

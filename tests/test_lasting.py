@@ -11,7 +11,7 @@ import pytest
 from conftest import Call
 from corpus_tools import contents, write_parameters
 
-from base import files
+from base import boot, files
 from pipelines.engine import work as work_module
 from pipelines.engine.work import begin_store
 
@@ -80,7 +80,7 @@ def test_unfinished_work_from_before_a_restart_of_the_machine_is_made_again(
     assert work.reports("seal") == begin_store(str(tmp_path / "clips"), {"shards": 3}).reports("seal") == 1
     restarted = tmp_path / "boot_id"
     restarted.write_text("another start\n")
-    monkeypatch.setattr(work_module, "_BOOT_ID", restarted)
+    monkeypatch.setattr(boot, "_BOOT_ID", restarted)
     assert begin_store(str(tmp_path / "clips"), {"shards": 3}).reports("seal") == 0
 
 
@@ -91,5 +91,5 @@ def test_a_whole_output_that_has_not_taken_its_place_outlives_a_restart(
     files.write_text(work.path("committed.json"), "{}")
     restarted = tmp_path / "boot_id"
     restarted.write_text("another start\n")
-    monkeypatch.setattr(work_module, "_BOOT_ID", restarted)
+    monkeypatch.setattr(boot, "_BOOT_ID", restarted)
     assert work_module.is_committed(begin_store(str(tmp_path / "clips"), {}))

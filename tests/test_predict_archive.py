@@ -304,7 +304,7 @@ def test_a_finished_shard_is_not_classified_again(
     assert len(rows(tmp_path / "out.csv")) == 43
 
 
-def test_another_export_or_another_archive_begins_anew(
+def test_another_export_or_another_archive_begins_again(
     export: Path, tmp_path: Path, call: Callable[..., Outcome]
 ) -> None:
     write_zip(tmp_path / "clips.zip", clip_files(5), "")

@@ -26,7 +26,7 @@ from corpus_tools import (
     run_stage,
     write_parameters,
 )
-from object_store import BUCKET, SECRET, Counts, ObjectStore, serve
+from object_store import BUCKET, SECRET, Counts, ObjectStore, reached
 
 from base import conditional, files
 from base.claim import claimed, work_of_folder
@@ -55,10 +55,7 @@ CONSTANT_REQUESTS = 60
 @pytest.fixture(scope="module")
 def server() -> Iterator[ObjectStore]:
     """A server with an empty bucket, to which this process and its children find."""
-    with serve() as started, pytest.MonkeyPatch.context() as patch:
-        for name, value in started.environment.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3").clear_instance_cache()
+    with reached() as started:
         yield started
 
 

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 import yaml
 from corpus_tools import contents, copy_project, corpus_files, environment, parameters, prepare, run_stage
-from object_store import BUCKET, ObjectStore, serve
+from object_store import BUCKET, ObjectStore, reached
 
 from base import files
 from base.errors import DataError
@@ -30,10 +30,7 @@ CNN = {"network": "cnn", "view": "mfcc", "source": "mfcc", "filters": [4], "kern
 @pytest.fixture(scope="module")
 def store() -> Iterator[ObjectStore]:
     """A server with an empty bucket, to which this process and its children find."""
-    with serve() as started, pytest.MonkeyPatch.context() as patch:
-        for name, value in started.environment.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3").clear_instance_cache()
+    with reached() as started:
         yield started
 
 

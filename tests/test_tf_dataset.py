@@ -76,7 +76,7 @@ def test_each_epoch_has_the_order_of_shuffled_files_and_then_shuffled_records(st
 
 
 @pytest.mark.usefixtures("way")
-def test_a_repeated_dataset_shuffles_each_epoch_anew_and_goes_on_without_a_border(store: Store) -> None:
+def test_a_repeated_dataset_shuffles_each_epoch_again_and_goes_on_without_a_border(store: Store) -> None:
     dataset, expected = store.dataset("train", 60, shuffle=50, seed=7, repeat=True), reference(store, 3)
     batches = 3 * sum(COUNTS) // 60
     assert_same(records_in(dataset.take(batches)), decoded(store, expected)[:batches])

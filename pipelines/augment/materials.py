@@ -18,8 +18,8 @@ from features.audio_file import AudioError, AudioFile
 from features.splits import hash64
 from features.stretches import SILENCE_GAP_SAMPLES, stretch_of
 from features.views import CLIP_SAMPLES, FULL_SCALE
+from pipelines.clip_records import clip_records
 from pipelines.engine.work import Work
-from stores.framing import read_records
 from stores.lineage import Task
 from stores.manifest import CATALOG_FILE, Manifest
 from stores.records import CLIP_RECORD
@@ -79,20 +79,6 @@ def write_noise(clips: str, manifest: Manifest, task: Task, seed: int, work: Wor
         raise DataError(f"{clips}: {min(absent)} is not where the catalog says: run `python -m pipelines.ingest` again")
     names = sorted(found)
     write_table(work.path(_NOISE_FILE), pa.table([names, [found[name] for name in names]], schema=_NOISE_SCHEMA))
-
-
-def clip_records(path: str) -> Iterator[bytes]:
-    """The records of a shard of clips.
-
-    Raises:
-        DataError: the shard is missing or damaged.
-    """
-    try:
-        file = files.open_for_reading(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again") from error
-    with file:
-        yield from read_records(file, path)
 
 
 def _train_noise(clips: str, task: Task) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,8 @@ from features import clip_id
 from features.labels import SILENCE_CLASS
 from features.quality import measure
 from pipelines.augment.config import Kind, Noise, Room
-from pipelines.augment.materials import clip_records, read_materials
+from pipelines.augment.materials import read_materials
+from pipelines.clip_records import clip_records
 from pipelines.engine.work import Step, Work
 from stores.catalog import CATALOG_SCHEMA
 from stores.manifest import Shard

@@ -144,7 +144,7 @@ def run(
 
 def _start_seconds(options: PipelineOptions, name: str) -> float:
     """Flink itself notices a worker that does not start; the others wait for it for ever."""
-    flinks = name.rpartition(".")[2].lower() == "flinkrunner"
+    flinks = needs.kind_of(name) == "flinkrunner"
     docker = options.view_as(PortableOptions).environment_type == "DOCKER"
     return _START_SECONDS if needs.is_near(options, name) and not (flinks or docker) else _START_SECONDS_ELSEWHERE
 

@@ -42,7 +42,7 @@ def check(options: PipelineOptions, name: str) -> None:
         DataError: something is missing or does not answer.
     """
     endpoint = options.view_as(PortableOptions).job_endpoint
-    kind = name.rpartition(".")[2].lower()
+    kind = kind_of(name)
     if endpoint and endpoint != "embed":
         _answers(endpoint, "--job_endpoint", "start the job server there, or correct the address")
     elif kind in ("prismrunner", "directrunner"):
@@ -54,13 +54,18 @@ def check(options: PipelineOptions, name: str) -> None:
     _check_workers(options, name)
 
 
+def kind_of(name: str) -> str:
+    """The class of a runner in small letters, whether the command line names it with its module or without."""
+    return name.rpartition(".")[2].lower()
+
+
 def is_near(options: PipelineOptions, name: str) -> bool:
     """Whether the workers of an engine run on this machine, as far as its options tell."""
     endpoint = options.view_as(PortableOptions).job_endpoint
     if endpoint:
         return endpoint == "embed" or _host_and_port(endpoint)[0] in _HERE
     master = options.view_as(FlinkRunnerOptions).flink_master
-    kind = name.rpartition(".")[2].lower()
+    kind = kind_of(name)
     return kind in ("prismrunner", "directrunner") or (
         kind == "flinkrunner" and (master in _IN_THIS_PROCESS or _host_and_port(master)[0] in _HERE)
     )
@@ -109,7 +114,7 @@ def _check_workers(options: PipelineOptions, name: str) -> None:
 
 def _default_kind(options: PipelineOptions, name: str) -> str:
     """How Beam starts workers where the options do not say."""
-    kind = name.rpartition(".")[2].lower()
+    kind = kind_of(name)
     in_process = kind == "flinkrunner" and options.view_as(FlinkRunnerOptions).flink_master in _IN_THIS_PROCESS
     return "LOOPBACK" if in_process or kind in ("prismrunner", "directrunner") else "DOCKER"
 

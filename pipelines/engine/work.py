@@ -20,12 +20,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from base import __version__, files
+from base.boot import boot_id
 from base.claim import remove_empty, work_of_file, work_of_folder
 from base.command import sentence
 from base.errors import DataError
@@ -37,7 +37,6 @@ _COMMITTED_FILE: Final = "committed.json"
 _PLAN_DIGITS: Final = 16
 _PLAN_NAME: Final = re.compile(rf"[0-9a-f]{{{_PLAN_DIGITS}}}")
 _BOOT_FILE: Final = "boot"
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _REMOVALS: Final = 5
 _SECONDS_BETWEEN_REMOVALS: Final = 0.2
@@ -158,7 +157,7 @@ def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
     _remove_left(work)
     if not files.is_file(work.path(PLAN_FILE)):
         if not files.is_remote(work.folder):  # no restart of the machine takes a part of what is remote
-            files.write_text(work.path(_BOOT_FILE), _boot())
+            files.write_text(work.path(_BOOT_FILE), boot_id())
         files.write_text(work.path(PLAN_FILE), text)
     return work
 
@@ -169,15 +168,10 @@ def _remove_left(work: Work) -> None:
         files.remove_files(folder, [name for name in files.names(folder) if name.startswith((_FAILED, "."))])
 
 
-def _boot() -> str:
-    """A name of the time since the machine's start; "" where the system gives none."""
-    return _BOOT_ID.read_text() if _BOOT_ID.is_file() else ""
-
-
 def _is_of_this_boot(work: Work) -> bool:
     """Whether no restart of the machine can have taken a part of the unfinished work; none takes what is remote."""
     marked = work.path(_BOOT_FILE)
-    return files.is_remote(marked) or not files.is_file(marked) or files.read_text(marked) == _boot()
+    return files.is_remote(marked) or not files.is_file(marked) or files.read_text(marked) == boot_id()
 
 
 def is_committed(work: Work) -> bool:

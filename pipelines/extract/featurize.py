@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,9 @@ from base.errors import DataError
 from features.splits import SPLITS, SplitName
 from features.statistics import RunningTotals
 from features.views import View
+from pipelines.clip_records import clip_records
 from pipelines.engine.work import JointStep, Work
 from stores.catalog import VIEW_CATALOG_SCHEMA
-from stores.framing import read_records
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD, view_record
 from stores.tables import read_row_group, write_table
@@ -194,24 +194,16 @@ def _batches(path: str, choices: Mapping[str, _Choice], selection: str) -> Itera
         DataError: the shard is missing or damaged, or lacks a chosen clip.
     """
     missing = set(choices)
-    with _opened(path) as file:
-        records = read_records(file, path)
-        while batch := list(islice(records, _RECORDS_AT_ONCE)):
-            clips = CLIP_RECORD.decode_batch(batch, ("audio", "id", "length"))
-            chosen = [place for place, name in enumerate(clips["id"]) if name in missing]
-            missing.difference_update(clips["id"])
-            if chosen:
-                audio = clips["audio"] if len(chosen) == len(batch) else clips["audio"][chosen]
-                yield _Chosen(clips["id"][chosen].tolist(), clips["length"][chosen].tolist(), audio)
+    records = clip_records(path)
+    while batch := list(islice(records, _RECORDS_AT_ONCE)):
+        clips = CLIP_RECORD.decode_batch(batch, ("audio", "id", "length"))
+        chosen = [place for place, name in enumerate(clips["id"]) if name in missing]
+        missing.difference_update(clips["id"])
+        if chosen:
+            audio = clips["audio"] if len(chosen) == len(batch) else clips["audio"][chosen]
+            yield _Chosen(clips["id"][chosen].tolist(), clips["length"][chosen].tolist(), audio)
     if missing:
         raise DataError(f"{path} lacks {len(missing)} clips that {selection} names, such as {min(missing)}")
-
-
-def _opened(path: str) -> BinaryIO:
-    try:
-        return files.open_for_reading(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: run `python -m pipelines.ingest` again") from error
 
 
 def _catalog_part(catalog: pa.Table, found: list[_Choice], shard: int) -> pa.Table:

@@ -24,7 +24,8 @@ from pipelines.engine.transforms import ShardMap
 from pipelines.engine.work import Step, Work
 from pipelines.ingest.config import Ingest
 from pipelines.ingest.scatter import Scattered, to_each_shard
-from pipelines.ingest.seal import Clip, Source, Spills, part_path, usable_clips
+from pipelines.ingest.seal import Clip, part_path, usable_clips
+from pipelines.ingest.spilled import Source, Spills
 from stores.lineage import Archive
 from stores.tables import read_table, write_table
 

@@ -25,7 +25,7 @@ class StreamNumbers:
         hours: length of the part with words.
         gap_s: silence between two words: at least the first number, and on average the second.
         unknown_share: of the words, those that the model has no class for.
-        noise_dbfs: level of the background, root mean square, drawn anew every `noise_s` seconds.
+        noise_dbfs: level of the background, root mean square, drawn again every `noise_s` seconds.
         noise_s: seconds of one background recording.
         snr_db: level of a word above the background at its place.
         false_accepts_per_hour: the most that the threshold may let pass in the validation stream.

@@ -8,6 +8,14 @@ from base import __version__
 from serving.web.limits import Limits
 
 _PROBABILITY: Final = {"type": "number", "minimum": 0, "maximum": 1}
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": "number"}
+_WHOLE: Final = {"type": "integer", "minimum": 0}
+_THRESHOLDS: Final = {
+    "type": "object",
+    "additionalProperties": _PROBABILITY,
+    "description": "Of each word, in a stream.",
+}
 _ERROR: Final = {
     "type": "object",
     "properties": {"error": {"type": "string", "description": "One sentence for people."}},
@@ -163,50 +171,51 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
+def _list(items: dict[str, Any], **bounds: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items, **bounds}
+
+
 def _schemas() -> dict[str, Any]:
-    text, number, whole = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
-    guess = _object({"word": text, "probability": _PROBABILITY})
-    heard = _object({"word": text, "time_s": number, "score": _PROBABILITY})
-    thresholds = {"type": "object", "additionalProperties": _PROBABILITY, "description": "Of each word, in a stream."}
-    takes = _object({"word": text, "takes": {"type": "array", "items": whole}})
-    progress = {"type": "object", "properties": {"state": text, "seconds": number}, "required": ["state", "seconds"]}
-    words = {"words": {"type": "array", "items": takes}, "fewest": whole, "enough": whole, "teaching": progress}
+    takes = _object({"word": _TEXT, "takes": _list(_WHOLE)})
+    progress = {"type": "object", "properties": {"state": _TEXT, "seconds": _NUMBER}, "required": ["state", "seconds"]}
+    words = {"words": _list(takes), "fewest": _WHOLE, "enough": _WHOLE, "teaching": progress}
     return {
         "Words": _object(words),
-        "Added": _object({"number": whole, **words}),
+        "Added": _object({"number": _WHOLE, **words}),
         "Error": _ERROR,
         "Health": _object({"status": {"const": "ok"}}),
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
-        "Decoded": _object(
-            {
-                "seconds": {"type": "number", "exclusiveMinimum": 0},
-                "top": {
-                    "type": "array",
-                    "items": guess,
-                    "minItems": 1,
-                    "maxItems": 3,
-                    "description": "The most probable classes, best first, of the window that is most certain.",
-                },
-                "heard": {
-                    "type": "array",
-                    "items": heard,
-                    "description": "The words of audio longer than a second; time_s is the end of the window.",
-                },
-                "thresholds": thresholds,
-            }
-        ),
-        "Model": _object(
-            {
-                "name": text,
-                "network": text,
-                "classes": {"type": "array", "items": text, "minItems": 1},
-                "view": _object(
-                    {"name": text, "version": text, "title": text, "shape": {"type": "array", "items": whole}}
-                ),
-                "thresholds": thresholds,
-                "accuracy": _object({"share": _PROBABILITY, "low": _PROBABILITY, "high": _PROBABILITY, "clips": whole}),
-                "limits": _object({"file_bytes": whole, "file_seconds": number, "file_channels": whole}),
-                "recording": {"type": "boolean"},
-            }
-        ),
+        "Decoded": _decoded(),
+        "Model": _model(),
     }
+
+
+def _decoded() -> dict[str, Any]:
+    guess = _object({"word": _TEXT, "probability": _PROBABILITY})
+    heard = _object({"word": _TEXT, "time_s": _NUMBER, "score": _PROBABILITY})
+    best = "The most probable classes, best first, of the window that is most certain."
+    words = "The words of audio longer than a second; time_s is the end of the window."
+    return _object(
+        {
+            "seconds": {"type": "number", "exclusiveMinimum": 0},
+            "top": _list(guess, minItems=1, maxItems=3, description=best),
+            "heard": _list(heard, description=words),
+            "thresholds": _THRESHOLDS,
+        }
+    )
+
+
+def _model() -> dict[str, Any]:
+    view = {"name": _TEXT, "version": _TEXT, "title": _TEXT, "shape": _list(_WHOLE)}
+    return _object(
+        {
+            "name": _TEXT,
+            "network": _TEXT,
+            "classes": _list(_TEXT, minItems=1),
+            "view": _object(view),
+            "thresholds": _THRESHOLDS,
+            "accuracy": _object({"share": _PROBABILITY, "low": _PROBABILITY, "high": _PROBABILITY, "clips": _WHOLE}),
+            "limits": _object({"file_bytes": _WHOLE, "file_seconds": _NUMBER, "file_channels": _WHOLE}),
+            "recording": {"type": "boolean"},
+        }
+    )
