@@ -52,7 +52,7 @@ test-formats: $(VENV)-formats/dev ## exports by the readers of Grain and TensorF
 
 test-pipelines: $(VENV)-pipelines/dev ## the pipelines' bytes and the libraries of clouds, in an environment without TensorFlow
 	$(VENV)-pipelines/bin/python -m pytest --noconftest -m "not slow" tests/test_pipelines_environment.py tests/test_dataflow.py \
-		tests/test_requirements.py tests/test_shard_hashes.py
+		tests/test_requirements.py tests/test_shard_hashes.py tests/test_google_storage.py
 
 test-serving: $(VENV)/dev $(VENV)-serving/run ## decoding and serving with an export, in an environment without TensorFlow and Beam
 	SERVING_PYTHON=$(CURDIR)/$(VENV)-serving/bin/python $(BIN)/python -m pytest \

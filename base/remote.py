@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
+from base import google_storage
 from base.errors import DataError
 
 MARK: Final = "://"
@@ -186,7 +187,10 @@ def write_bytes(path: str, data: bytes) -> None:
     """Write a file, in one request; nothing sees half of it on object storage."""
     with told_of(path):
         place = place_of(path)
-        place.system.pipe_file(place.path, data)
+        if protocol(path) in google_storage.PROTOCOLS:
+            google_storage.write_bytes(place.system, place.path, data)
+        else:
+            place.system.pipe_file(place.path, data)
 
 
 @contextlib.contextmanager
@@ -200,13 +204,17 @@ def published(path: str) -> Iterator[BinaryIO]:
 def send(file: IO[bytes], path: str) -> None:
     """Write what an open local file with a name holds, in one request up to 100 MB and in parts of 50 MB above."""
     file.flush()
-    if file.seek(0, os.SEEK_END) <= _AT_ONCE_BYTES:
+    is_google = protocol(path) in google_storage.PROTOCOLS
+    if file.seek(0, os.SEEK_END) <= (google_storage.IN_MEMORY_BYTES if is_google else _AT_ONCE_BYTES):
         file.seek(0)
         write_bytes(path, file.read())
         return
     with told_of(path):
         place = place_of(path)
-        place.system.put_file(file.name, place.path)
+        if is_google:
+            google_storage.put_file(place.system, file.name, place.path)
+        else:
+            place.system.put_file(file.name, place.path)
 
 
 def file_size(path: str) -> int | None:
