@@ -1,4 +1,4 @@
-"""What is sent to Google's storage arrives to the byte, or a sentence says it does not; the server is on this machine."""
+"""What is sent to Google's storage, here a server on this machine, arrives to the byte, or an error says otherwise."""
 
 from __future__ import annotations
 

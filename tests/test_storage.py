@@ -24,9 +24,13 @@ from corpus_tools import (
     environment,
     prepare,
     run_stage,
+    tar_gz,
+    voice,
+    wav,
     write_parameters,
 )
 from object_store import BUCKET, SECRET, Counts, ObjectStore, reached
+from serving_tools import tiny_export
 
 from base import conditional, files
 from base.claim import claimed, work_of_folder
@@ -168,6 +172,21 @@ def test_numpy_reads_a_remote_store(home: Path, made: object) -> None:
         assert (other.load()[name] == values).all()
     assert list(map(str, far.records("test"))) == list(map(str, local.records("test")))
     assert far.catalog().equals(local.catalog()) and open_store(far.path, verify="hashes").counts == local.counts
+
+
+def test_predict_archive_labels_a_remote_archive_into_remote_files(
+    store: ObjectStore, home: Path, tmp_path: Path
+) -> None:
+    export = tiny_export(tmp_path / "tiny", ("_silence_", "_unknown_", *WORDS[:2]))
+    archive = tar_gz((f"audio/clip_{number}.wav", wav(voice(number))) for number in range(9))
+    (tmp_path / "clips.tar.gz").write_bytes(archive)
+    fsspec.filesystem("s3").pipe_file(f"{BUCKET}/clips.tar.gz", archive)
+    for root in (str(tmp_path), REMOTE):
+        labels = run_module(
+            home, "serving.predict_archive", str(export), f"{root}/clips.tar.gz", f"{root}/labels/labels.csv"
+        )
+        assert labels.returncode == 0, labels.stderr
+    assert remote_contents(f"{BUCKET}/labels") == contents(tmp_path / "labels")
 
 
 def test_a_server_that_breaks_one_request_in_fifty_changes_no_byte(store: ObjectStore, home: Path) -> None:
