@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Final
 
 from pipelines.engine import pool
 
-_UNUSED: Final = ("pandas",)
-_OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth")
+_UNUSED: Final = ("bson", "pandas")
+_OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth", "requests")
 """What the clients of Google's and Amazon's clouds begin with."""
 
 
 def import_ahead(*steps: str) -> None:
     """Import Beam in this process and the steps in the server of the pool's processes, at the same time.
 
-    Beam imports some libraries wherever they are installed: pandas, for elements that are data frames, and the clients
-    of clouds, for its own files and services. They take up to half of the time, and nothing here needs them but the
-    runners that the command line can name.
+    Beam imports some libraries wherever they are installed: pandas, for elements that are data frames, the client of
+    MongoDB, and those of clouds, for its own files and services. They take up to half of the time, and nothing here
+    needs them but the runners that the command line can name.
 
     Args:
         steps: names of the modules that hold a stage's steps; none where the stage does them in this process.
@@ -26,6 +27,7 @@ def import_ahead(*steps: str) -> None:
         pool.import_ahead("pipelines.engine.hiding", *steps)
     from pipelines.engine.hiding import hidden
 
+    logging.getLogger("apache_beam.io.mongodbio").setLevel(logging.ERROR)  # it warns that there is no bson
     names_runner = any(argument.startswith("--runner") for argument in sys.argv)
     with hidden(_UNUSED if names_runner else _UNUSED + _OF_OTHER_RUNNERS):
         import apache_beam  # noqa: F401
