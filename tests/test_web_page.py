@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser_tools import EXPORT, chromium, clips_of, needs_chromium, needs_export, opened, played
+from corpus_tools import ROOT, environment
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from scipy import signal
 from web_tools import Server, encoded, serving
@@ -98,6 +101,18 @@ def test_a_file_says_on_the_page_what_the_interface_says_of_it(server: Server, d
         names = {"_silence_": "silence", "_unknown_": "other word"}
         assert [text.split("\n")[0] for text in shown] == [names.get(each["word"], each["word"]) for each in top]
         assert shown[0].split("\n")[-1] == f"{100 * top[0]['probability']:.1f} %"
+
+
+def test_evaluate_predict_the_interface_and_the_page_decide_alike() -> None:
+    inputs = ("exports/cnn", "data/clips", "evaluation/cnn/predictions.parquet")
+    command = [sys.executable, "-m", "benchmarks.decisions", *inputs, "--count=12"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"(\w+) +(\d+)$", done.stdout, re.MULTILINE) == [
+        (way, "12") for way in ("predict", "interface", "page")
+    ]
 
 
 def test_a_longer_file_that_is_dropped_lists_its_words(server: Server, deaf: Browser) -> None:

@@ -347,7 +347,7 @@ def test_a_message_of_more_than_a_second_ends_the_stream(server: Server) -> None
 def narrow(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with narrow bounds, so that they are reached at once."""
     bounds = {
-        "body_s": 4, "idle_s": 4, "decoders": 1, "waiting": 2, "wait_s": 4, "decode_s": 0.4, "file_seconds": 1000,
+        "body_s": 4, "idle_s": 4, "decoders": 1, "waiting": 2, "waiting_bytes": 2_000_000, "wait_s": 4, "decode_s": 0.4, "file_seconds": 1000,
         "connections": 12, "connections_per_address": 8, "requests_per_s": 0.5, "requests_at_once": 30,
         "listeners": 2, "listeners_per_address": 1, "silent_s": 1,
     }  # fmt: skip
@@ -429,6 +429,18 @@ def test_a_file_that_takes_too_long_is_given_up_and_others_wait_in_a_bounded_que
         raise AssertionError("no decoder came back")
     lost = re.search(r"^keyword_spotting_decoders_lost (\S+)$", narrow.get("/metrics").text, re.MULTILINE)
     assert lost and float(lost[1]) >= 1
+
+
+def test_files_wait_in_a_queue_of_bounded_size(narrow: Server) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    slow = encoded(np.zeros(900 * 16_000, np.int16), form="FLAC")
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(ask, narrow, slow, "127.0.3.1")
+        time.sleep(0.2)  # it is decoded, or its process is being replaced
+        assert ask(narrow, bytes(2_000_001), "127.0.3.2") == 503
+        assert first.result() == 422
+    assert ask(narrow, bytes(2_000_001), "127.0.3.2") in (415, 503)
 
 
 def test_streams_beyond_the_bounds_and_silent_ones_are_told_so(narrow: Server) -> None:

@@ -42,6 +42,7 @@ class Decoders:
         self._all: set[_Decoder] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
+        self._waiting_bytes = 0
         self.lost = 0
 
     async def start(self) -> None:
@@ -73,9 +74,11 @@ class Decoders:
             Refused: too many files wait, or this one took too long.
         """
         busy = Refused(503, "The server has too many files to decode now: try again in a few seconds.")
-        if self.waiting >= self._limits.waiting and self._idle.empty():
+        is_full = self.waiting >= self._limits.waiting or self._waiting_bytes + len(data) > self._limits.waiting_bytes
+        if is_full and self._idle.empty():
             raise busy
         self.waiting += 1
+        self._waiting_bytes += len(data)
         try:
             async with asyncio.timeout(self._limits.wait_s):
                 decoder = await self._idle.get()
@@ -83,6 +86,7 @@ class Decoders:
             raise busy from None
         finally:
             self.waiting -= 1
+            self._waiting_bytes -= len(data)
         try:
             async with asyncio.timeout(self._limits.decode_s):
                 found = await decoder.answer(data)

@@ -35,6 +35,7 @@ class Limits:
         decoders: processes that decode files.
         decoder_bytes: memory that one of them may ask for.
         waiting: files that wait for one of them.
+        waiting_bytes: of all of these together.
         wait_s: how long a file waits for one.
         connections: open at once, of all clients.
         connections_per_address: of one address.
@@ -56,7 +57,8 @@ class Limits:
     decode_s: PositiveFloat = 20.0
     decoders: PositiveInt = 2
     decoder_bytes: PositiveInt = 2_000_000_000
-    waiting: PositiveInt = 32
+    waiting: PositiveInt = 200
+    waiting_bytes: PositiveInt = 200_000_000
     wait_s: PositiveFloat = 20.0
     connections: PositiveInt = 256
     connections_per_address: PositiveInt = 32
