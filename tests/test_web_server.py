@@ -347,9 +347,9 @@ def test_a_message_of_more_than_a_second_ends_the_stream(server: Server) -> None
 def narrow(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with narrow bounds, so that they are reached at once."""
     bounds = {
-        "body_s": 4, "idle_s": 4, "decoders": 1, "waiting": 2, "waiting_bytes": 2_000_000, "wait_s": 4, "decode_s": 0.4, "file_seconds": 1000,
-        "connections": 12, "connections_per_address": 8, "requests_per_s": 0.5, "requests_at_once": 30,
-        "listeners": 2, "listeners_per_address": 1, "silent_s": 1,
+        "body_s": 4, "idle_s": 4, "decoders": 1, "waiting": 2, "waiting_bytes": 2_000_000, "wait_s": 4,
+        "decode_s": 0.4, "file_seconds": 1000, "connections": 12, "connections_per_address": 8,
+        "requests_per_s": 0.5, "requests_at_once": 30, "listeners": 2, "listeners_per_address": 1, "silent_s": 1,
     }  # fmt: skip
     with serving(export, tmp_path_factory.mktemp("place") / "narrow", limits=bounds) as found:
         yield found
