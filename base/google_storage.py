@@ -46,7 +46,6 @@ def put_file(system: Any, source: str, path: str) -> None:
 def _checked(send: Any, first: Any, second: Any, path: str, **options: Any) -> None:
     """Send with a comparison of the hash that the server returns."""
     not_equal = importlib.import_module("gcsfs.retry").ChecksumError  # gcsfs is not in every environment
-
     try:
         send(first, second, consistency="md5", **options)
     except not_equal as error:

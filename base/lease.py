@@ -140,12 +140,12 @@ class _Lease:
 
 
 def _machine() -> str | None:
-    """A name of the running system and of its numbering of processes, or None where the system numbers none."""
+    """A name of the running system and of its numbering of processes, or None where it does not give both."""
     try:
         space = os.readlink(_PROCESS_SPACE)
     except OSError:
         return None
-    return f"{boot_id()} {space}"
+    return f"{boot} {space}" if (boot := boot_id()) else None
 
 
 def _started(pid: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
@@ -15,12 +14,13 @@ from typing import Final
 import click
 import requests
 from playwright.sync_api import expect, sync_playwright
-from scipy.io import wavfile
 from tabulate import tabulate
 
 from base import command
 from base.errors import DataError
 from benchmarks.web_load import served
+from features.audio import encode_audio
+from features.views import SAMPLE_RATE_HZ
 from readers.audio import audio_of
 from readers.store import open_store
 from results.predictions import read_predictions
@@ -43,7 +43,7 @@ def main(export: Path, clips: str, predictions: Path, count: int | None) -> None
     said = read_predictions(predictions)
     ids = list(said.ids)[:count]
     expected = [said.classes[place] for place in said.probabilities[: len(ids)].argmax(axis=1)]
-    files = [_wave(samples) for samples in audio_of(open_store(clips), ids)]
+    files = [encode_audio(samples, SAMPLE_RATE_HZ) for samples in audio_of(open_store(clips), ids)]
     found = {"predict": _predicted(export, files)}
     with served(export, "requests_per_s=100000", "requests_at_once=100000") as (port, _):
         address = f"http://127.0.0.1:{port}"
@@ -53,12 +53,6 @@ def main(export: Path, clips: str, predictions: Path, count: int | None) -> None
     click.echo(tabulate(equal.items(), (f"of {len(ids)} clips", "as evaluate")))
     if differing := [way for way, number in equal.items() if number < len(ids)]:
         raise DataError(f"{' and '.join(differing)} decided otherwise than evaluate")
-
-
-def _wave(samples: object) -> bytes:
-    out = io.BytesIO()
-    wavfile.write(out, 16_000, samples)
-    return out.getvalue()
 
 
 def _predicted(export: Path, files: Sequence[bytes]) -> list[str]:

@@ -19,6 +19,7 @@ from conftest import Call
 from corpus_tools import ROOT, assert_refused, contents, write_parameters
 from stage_processes import STAGES, at_work, inputs_of, run, started, wait_until
 
+from base import boot, lease
 from base.claim import claimed, work_of_file, work_of_folder
 from base.errors import DataError
 
@@ -177,3 +178,10 @@ def test_a_second_run_of_a_stage_is_refused_and_the_first_ends_as_if_alone(
         assert_refused(second, f"is being written by process {process.pid} on ")
         assert process.communicate(timeout=240) and process.returncode == 0
     assert contents(tmp_path / stage.output) == contents(made / stage.output)
+
+
+def test_two_machines_that_do_not_name_their_start_are_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "_BOOT_ID", tmp_path / "none")
+    assert lease._machine() is None

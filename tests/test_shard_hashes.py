@@ -57,7 +57,7 @@ def test_they_are_so_under_the_cap(cap: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 8])
+@pytest.mark.parametrize("processes", [1, 2, 8])
 def test_they_are_so_with_any_number_of_processes(processes: int, tmp_path: Path) -> None:
     assert shard_hashes.make(tmp_path, f"--direct_num_workers={processes}") == shard_hashes.read()
 

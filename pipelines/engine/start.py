@@ -10,7 +10,7 @@ from pipelines.engine import pool
 
 _UNUSED: Final = ("bson", "pandas")
 _OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth", "requests")
-"""What the clients of Google's and Amazon's clouds begin with."""
+"""What the clients of Google's and Amazon's clouds begin with, and what speaks HTTP for them."""
 
 
 def import_ahead(*steps: str) -> None:
