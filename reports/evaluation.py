@@ -43,6 +43,7 @@ from results.evaluation import (
     silence_origin,
 )
 from results.model import ModelDescription, read_description, read_history
+from results.parity import Parity, read_parity
 from results.predictions import Predictions
 
 _TEMPLATE: Final = Path(__file__).with_name("evaluation.html.j2")
@@ -116,6 +117,7 @@ class Page:
     hides_level: bool
     gallery: Sequence[Card]
     worst: Sequence[Card]
+    formats: Sequence[Parity]
 
 
 @click.command()
@@ -124,18 +126,27 @@ class Page:
 @click.argument("clips")
 @click.argument("evaluation", type=click.Path(path_type=Path))
 @click.argument("page", type=click.Path(path_type=Path))
-def main(model: Path, features: str, clips: str, evaluation: Path, page: Path) -> None:
+@click.option("--export", type=click.Path(path_type=Path), help="Folder of the model's export, to show its formats.")
+def main(model: Path, features: str, clips: str, evaluation: Path, page: Path, export: Path | None) -> None:
     """Write PAGE about the EVALUATION of MODEL on FEATURES, with pictures and sound from CLIPS.
 
     MODEL is the folder that train wrote, EVALUATION the one that evaluate wrote, FEATURES the store that was evaluated,
     CLIPS the store of clips that the features were made from.
     """
     numbers: Report = params.load("report", Report)
-    write_report(page, model, open_store(features), open_store(clips), evaluation, numbers.worst_errors)
+    write_report(page, model, open_store(features), open_store(clips), evaluation, numbers.worst_errors, export)
     command.say(f"{page}: {os.path.getsize(page) / 1e6:.1f} MB")
 
 
-def write_report(page: Path, model: Path, features: Store, clips: Store, folder: Path, worst_errors: int) -> None:
+def write_report(
+    page: Path,
+    model: Path,
+    features: Store,
+    clips: Store,
+    folder: Path,
+    worst_errors: int,
+    export: Path | None = None,
+) -> None:
     """Write the page about an evaluation.
 
     Args:
@@ -145,6 +156,7 @@ def write_report(page: Path, model: Path, features: Store, clips: Store, folder:
         clips: the store of clips that it was made from.
         folder: folder of the evaluation.
         worst_errors: how many errors to show at most.
+        export: folder of the model's export, or None.
 
     Raises:
         DataError: an input is missing or unfinished, or they do not belong together.
@@ -155,8 +167,9 @@ def write_report(page: Path, model: Path, features: Store, clips: Store, folder:
     if evaluation.store_manifest_sha256 != features.manifest.sha256:
         raise DataError(f"{folder} evaluates another store than {features.path}: evaluate the model again")
     check_belonging(clips, features)
+    formats = read_parity(export) if export else []
     with style():
-        content = page_of(description, read_history(model), evaluation, features, clips, worst_errors)
+        content = page_of(description, read_history(model), evaluation, features, clips, worst_errors, formats)
     write_text(str(page), render(content))
 
 
@@ -167,6 +180,7 @@ def page_of(
     features: Store,
     clips: Store,
     worst_errors: int,
+    formats: Sequence[Parity] = (),
 ) -> Page:
     """What the page shows.
 
@@ -177,6 +191,7 @@ def page_of(
         features: the store that was evaluated.
         clips: the clips that the store was made from.
         worst_errors: how many errors to show at most.
+        formats: of its export, after the trained model.
     """
     predictions = evaluation.predictions
     examples, errors = most_probable_of_each_class(predictions), worst(predictions, worst_errors)
@@ -205,6 +220,7 @@ def page_of(
         hides_level=any(view.first_is_level for view in views),
         gallery=cards(predictions, examples, loaded, views, whole=True),
         worst=cards(predictions, errors, loaded, views[:1], whole=False),
+        formats=formats,
     )
 
 

@@ -14,12 +14,11 @@ from base.files import to_json, write_text
 from base.types import STRICT
 from features.views import View, from_definition
 from results.described import read_described
+from results.parity import PARITY_FILE
 from stores.lineage import Archive, Task
 
 FORMAT: Final = "keyword-spotting-export/1"
 EXPORT_FILE: Final = "export.json"
-PARITY_FILE: Final = "parity.csv"
-"""How near each format comes to the model; `serving.parity` writes it."""
 
 Format: TypeAlias = Literal["saved_model", "litert", "litert_network", "litert_int8", "onnx"]
 FORMATS: Final[tuple[Format, ...]] = ("saved_model", "litert", "litert_network", "litert_int8", "onnx")

@@ -35,6 +35,7 @@ from readers.store import Store, open_store
 from results.evaluation import read_evaluation
 from results.model import NETWORK_FILE, ModelDescription, check_fit, read_description
 from results.network_file import read_network
+from results.parity import PARITY_FILE, write_parity
 from results.predictions import Predictions
 from serving import formats, parity
 from serving.audio_model import network_inputs
@@ -42,7 +43,6 @@ from serving.cost import FormatCost, measured
 from serving.description import (
     EXPORT_FILE,
     FORMATS,
-    PARITY_FILE,
     PLACES,
     Calibration,
     Export,
@@ -98,7 +98,7 @@ def main(model: Path, features: str, clips: str, evaluation: Path, folder: Path)
         audio = audio_of(stores[1], trained.ids)
         models = ((name, classifier(folder, export, name)) for name in export.models)
         table = parity.rows(models, export, audio, trained)
-        parity.write_parity(folder, table)
+        write_parity(folder, table)
     costs: dict[str, FormatCost] = {name: measured(folder, name, numbers.latency_runs) for name in export.models}
     content = {name: asdict(cost) for name, cost in costs.items()}
     write_text(f"{COSTS_FOLDER}/{export.model}.json", to_json(content))

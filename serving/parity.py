@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic.dataclasses import dataclass
 
 from base import command
 from base.errors import DataError
-from base.types import STRICT
-from results.evaluation import write_csv
 from results.metrics import wilson_interval
+from results.parity import Parity
 from results.predictions import Predictions
 from serving.cost import FormatCost
-from serving.description import PARITY_FILE, Export, Format
+from serving.description import Export, Format
 from serving.runtimes import Classify
 
 _CLIPS_AT_ONCE: Final = 64
 _POINT: Final = 0.01
-
-
-@dataclass(frozen=True, config=STRICT, kw_only=True)
-class Parity:
-    """A format on the test clips, next to the trained model.
-
-    Attributes:
-        name: of the format, "keras" for the trained model itself.
-        accuracy, low, high: share of the clips whose class was found, and its 95 % interval (Wilson).
-        equal: share of the clips of which the format says what the trained model says.
-        difference: the largest difference of a probability.
-        bytes: of its files.
-        clips: test clips.
-    """
-
-    name: str
-    accuracy: float
-    low: float
-    high: float
-    equal: float
-    difference: float
-    bytes: int
-    clips: int
 
 
 def parity(name: str, found: Predictions, trained: Predictions, size_bytes: int) -> Parity:
@@ -115,13 +88,6 @@ def check(table: Sequence[Parity], most_points_lost: float) -> None:
             f"formats lose more than {most_points_lost:g} points of accuracy on {table[0].clips} test clips: {told}; "
             "raise export.max_points_lost in params.yaml if that is good enough, or calibrate with more clips"
         )
-
-
-def write_parity(folder: Path, table: Sequence[Parity]) -> None:
-    """Write parity.csv, differences to four decimals: the others vary with the threads of TensorFlow."""
-    columns = tuple(Parity.__dataclass_fields__)
-    rounded = (replace(each, difference=round(each.difference, 4)) for each in table)
-    write_csv(folder / PARITY_FILE, columns, (tuple(getattr(each, name) for name in columns) for each in rounded))
 
 
 def for_people(table: Sequence[Parity], costs: Mapping[str, FormatCost]) -> list[tuple[object, ...]]:

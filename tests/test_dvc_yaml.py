@@ -149,9 +149,11 @@ class Project:
         below = written[written.index("distilled:") :]
         (folder / "params.yaml").write_text(f"views: [mfcc_small]\nmodels:\n{SECOND}{FIRST}{below}")
         with contextlib.chdir(folder), self.repo() as repo:
-            for out in repo.index.outs:
-                Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
-                Path(out.fs_path).write_text("made")
+            # what others read inside an output comes first, and makes a folder of it
+            for made in (*repo.index.deps, *repo.index.outs):
+                if not Path(made.fs_path).exists():
+                    Path(made.fs_path).parent.mkdir(parents=True, exist_ok=True)
+                    Path(made.fs_path).write_text("made")
             repo.commit(force=True)
         assert not self.stale()
 

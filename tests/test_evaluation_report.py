@@ -31,6 +31,7 @@ from reports.evaluation import (
 from reports.pictures import style
 from results.evaluation import read_evaluation
 from results.model import read_description, read_history
+from results.parity import PARITY_FILE, Parity, read_parity, write_parity
 from training.evaluate import evaluate
 from training.train import train
 
@@ -82,6 +83,25 @@ def test_the_same_evaluation_gives_the_same_page(
 ) -> None:
     write_report(tmp_path / "page.html", root / "model", features, clips, root / "out", 3)
     assert (tmp_path / "page.html").read_text() == page
+
+
+def test_the_formats_of_the_export_are_a_table(
+    page: str, root: Path, features: Store, clips: Store, tmp_path: Path
+) -> None:
+    trained = Parity(
+        name="keras", accuracy=0.75, low=0.5, high=0.9, equal=1.0, difference=0.0, bytes=0, clips=COUNTS["test"]
+    )
+    int8 = dataclasses.replace(trained, name="litert_int8", accuracy=0.7, equal=0.95, difference=0.01234, bytes=123_456)
+    write_parity(tmp_path, [trained, int8])
+    assert read_parity(tmp_path) == [trained, dataclasses.replace(int8, difference=0.0123)]
+    write_report(tmp_path / "page.html", root / "model", features, clips, root / "out", 3, tmp_path)
+    shown = [each for each in Elements((tmp_path / "page.html").read_text()).text if each.strip()]
+    row = shown[shown.index("litert_int8") :][:6]
+    assert row == ["litert_int8", "70.0 %", "50.0 % – 90.0 %", "95.0 %", "0.0123", "123"]
+    assert '<section id="formats">' not in page
+    (tmp_path / PARITY_FILE).write_text("name,accuracy\nkeras,much\n")
+    with pytest.raises(DataError, match="is missing or damaged: export the model again"):
+        write_report(tmp_path / "page.html", root / "model", features, clips, root / "out", 3, tmp_path)
 
 
 class Elements(HTMLParser):

@@ -25,9 +25,10 @@ from base.claim import claimed, work_of_folder
 from base.errors import DataError
 from readers.audio import audio_of
 from readers.store import open_store
+from results.parity import PARITY_FILE
 from results.predictions import Predictions, read_predictions
 from serving import parity, predict
-from serving.description import FORMATS, PARITY_FILE, Quantization, checked_file, read_export
+from serving.description import FORMATS, Quantization, checked_file, read_export
 from serving.model import open_model
 from serving.runtimes import classifier, quantized, real
 from serving.threshold import threshold

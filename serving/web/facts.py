@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any, Final
 
 from base.errors import DataError
-from serving.description import PARITY_FILE
+from results.parity import PARITY_FILE, read_parity
 from serving.model import Model
 from serving.web.limits import Limits
 
@@ -50,15 +49,7 @@ def accuracy(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: the table is missing or damaged.
     """
-    path = folder / PARITY_FILE
-    try:
-        with path.open(newline="") as file:
-            [row] = [each for each in csv.DictReader(file) if each["name"] == _RUN]
-        return {
-            "share": float(row["accuracy"]),
-            "low": float(row["low"]),
-            "high": float(row["high"]),
-            "clips": int(row["clips"]),
-        }
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise DataError(f"{path} has no line of {_RUN} ({error}); export again") from error
+    for each in read_parity(folder):
+        if each.name == _RUN:
+            return {"share": each.accuracy, "low": each.low, "high": each.high, "clips": each.clips}
+    raise DataError(f"{folder / PARITY_FILE} has no line of {_RUN}: export the model again")
