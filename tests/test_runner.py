@@ -28,6 +28,31 @@ def test_the_workers_are_those_asked_for_else_the_stages_own_number_else_one_a_c
     assert prepare(("--direct_num_workers=3",), 1).processes == 3
 
 
+_COLLECTORS = """
+import gc
+
+if __name__ == "__main__":
+    from pipelines.engine import start
+
+    start.import_ahead("pipelines.ingest.seal")
+    print(gc.isenabled())
+    from pipelines.engine import pool, runner
+
+    runner.prepare(())
+    print(gc.isenabled(), gc.get_freeze_count() > 10_000)
+    with pool.processes(2):
+        print(pool.submit(gc.isenabled).result(), pool.submit(gc.get_freeze_count).result() > 10_000)
+"""
+
+
+def test_collectors_rest_while_a_command_imports_and_work_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "command.py").write_text(_COLLECTORS)
+    done = subprocess.run(
+        [sys.executable, "command.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", *["True"] * 4]
+
+
 def test_the_direct_runner_is_beams_runner_in_this_process_and_downloads_nothing() -> None:
     for options in (("--direct_running_mode=multi_threading",), ("--runner=DirectRunner",)):
         engine = prepare(options)

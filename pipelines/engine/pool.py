@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
 
 from base.lifeline import end_with
+from pipelines.engine import collector
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ def import_ahead(*modules: str) -> None:
         modules: names of the modules that hold a stage's steps.
     """
     if _METHOD == "forkserver" and cores() > 1:
-        multiprocessing.set_forkserver_preload(["pipelines.engine.ending", *modules])
+        multiprocessing.set_forkserver_preload(["pipelines.engine.pool_server", *modules])
         _start_server()
 
 
@@ -123,6 +124,7 @@ def _failed(error: Exception) -> Future[Any]:
 def _begin(lifeline: Connection) -> None:
     """In a new process, which ends with the main one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collector.resume()
     _keep_freed_memory()
     end_with(lifeline)
 

@@ -19,7 +19,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from base import files
 from base.command import progress_bar
 from base.errors import DataError
-from pipelines.engine import pool
+from pipelines.engine import collector, pool
 from pipelines.engine.work import Work
 
 _POLL_SECONDS: Final = 0.5
@@ -103,6 +103,7 @@ def prepare(arguments: tuple[str, ...], default_workers: int | None = None) -> E
         DataError: Beam does not know an option, takes no such value, has no such runner here, or what the runner needs
             is missing or does not answer.
     """
+    collector.resume()
     logging.getLogger("apache_beam").setLevel(logging.ERROR)  # options that Beam leaves out are told of in a sentence
     options, unknown = _options(arguments)
     direct, name = options.view_as(DirectOptions), options.view_as(StandardOptions).runner

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Final
 
-from pipelines.engine import pool
+from pipelines.engine import collector, pool
 
 _UNUSED: Final = ("bson", "pandas")
 _OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth", "requests")
@@ -23,6 +23,7 @@ def import_ahead(*steps: str) -> None:
     Args:
         steps: names of the modules that hold a stage's steps; none where the stage does them in this process.
     """
+    collector.rest()
     if steps:
         pool.import_ahead("pipelines.engine.hiding", *steps)
     from pipelines.engine.hiding import hidden
