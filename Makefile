@@ -43,9 +43,10 @@ test-storage: $(VENV)/dev ## stages, readers and DVC on object storage, with a s
 test-kills: $(VENV)/dev ## kill each stage KILLS times, 50 unless said otherwise, and compare what comes out
 	KILLS=$(or $(KILLS),50) python -m pytest tests/test_kills.py -s
 
-test-torch: $(VENV)-torch/dev ## the tests of the PyTorch reader and of Lhotse's, in an environment without TensorFlow and Beam
+test-torch: $(VENV)/dev $(VENV)-torch/dev ## the tests of the PyTorch reader and of Lhotse's, in an environment without TensorFlow and Beam
 	$(VENV)-torch/bin/python -m pytest --noconftest tests/test_torch_dataset.py tests/test_examples.py \
 		tests/test_export_lhotse.py
+	TORCH_PYTHON=$(CURDIR)/$(VENV)-torch/bin/python $(BIN)/python -m pytest tests/test_storage_torch.py
 
 test-formats: $(VENV)-formats/dev ## exports by the readers of Grain and TensorFlow Datasets, in an environment without TensorFlow and Beam
 	$(VENV)-formats/bin/python -m pytest --noconftest tests/test_export_array_record.py
@@ -64,7 +65,7 @@ test-micro: $(VENV)/dev $(VENV)-micro/run ## an export by LiteRT for Microcontro
 test-browser: $(VENV)/dev ## the page in Chromium, with what `make repro` makes
 	python -m pytest -m browser tests/test_web_page.py tests/test_web_words.py
 
-test-engines: $(VENV)/dev ## the same bytes on Prism and on a cluster of Flink, with kills; what it needs is built or downloaded once
+test-engines: $(VENV)/dev ## the same bytes on Prism, on Flink, with kills, and on Hadoop's storage; what it needs is built or downloaded once
 	python -m pytest -m engines
 
 engines: $(VENV)/dev ## run the stages on ARCHIVE on every engine that can be had here, and print the matrix

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from base.remote import S3, place_of, protocol, told_of
+from base import hadoop
+from base.remote import S3, place_of, protocol, told_of, write_bytes
 
 
 def create(path: str, data: bytes) -> bool:
@@ -19,7 +20,10 @@ def create(path: str, data: bytes) -> bool:
     with told_of(path):
         place = place_of(path)
         try:
-            place.system.pipe_file(place.path, data, mode="create")
+            if protocol(path) in hadoop.PROTOCOLS:
+                hadoop.write(place.system, place.path, lambda part: place.system.pipe_file(part, data), replace=False)
+            else:
+                place.system.pipe_file(place.path, data, mode="create")
         except FileExistsError:
             return False
         except (TypeError, ValueError) as error:
@@ -50,7 +54,7 @@ def replace(path: str, data: bytes, mark: str) -> str:
     with told_of(path):
         place = place_of(path)
         if not mark:
-            place.system.pipe_file(place.path, data)
+            write_bytes(path, data)
             return ""
         try:
             return str(place.system.pipe_file(place.path, data, IfMatch=mark)["ETag"])

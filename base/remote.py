@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
-from base import google_storage
+from base import google_storage, hadoop
 from base.errors import DataError
 
 MARK: Final = "://"
@@ -30,8 +30,17 @@ S3: Final = ("s3", "s3a")
 
 _ATTEMPTS: Final = 5
 _ATTEMPTS_VARIABLES: Final = ("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE")
+_MARKS: Final = ("ETag", "etag", "LastModified", "mtime", "created", "modification_time")
+"""What file systems call the mark of a file's content or date."""
 _SECRET: Final = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
-_LIBRARIES: Final = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hdfs": "libhdfs and Java"}
+_LIBRARIES: Final = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "hdfs": "hdfs-native",
+    "viewfs": "hdfs-native",
+}
 
 
 class Place(NamedTuple):
@@ -60,14 +69,17 @@ def place_of(path: str, **options: Any) -> Place:
         raise DataError(f"{without_secrets(path)} has a password in its address: leave it to the environment")
     import fsspec  # slow to import, and of no use to local work
 
-    system, inner = fsspec.core.url_to_fs(path, **{"use_listings_cache": False, **_options(path), **options})
+    system, inner = fsspec.core.url_to_fs(path, **_options(path), **options)
     return Place(system, inner)
 
 
 def _options(path: str) -> dict[str, Any]:
+    if protocol(path) in hadoop.PROTOCOLS:
+        return hadoop.options(path)
+    options: dict[str, Any] = {"use_listings_cache": False}
     if protocol(path) not in S3:
-        return {}
-    options: dict[str, Any] = {"max_concurrency": 1}  # no question for the size first; one part in memory
+        return options
+    options["max_concurrency"] = 1  # no question for the size first; one part in memory
     if not any(name in os.environ for name in _ATTEMPTS_VARIABLES):
         options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": _ATTEMPTS}}
     return options
@@ -189,6 +201,8 @@ def write_bytes(path: str, data: bytes) -> None:
         place = place_of(path)
         if protocol(path) in google_storage.PROTOCOLS:
             google_storage.write_bytes(place.system, place.path, data)
+        elif protocol(path) in hadoop.PROTOCOLS:
+            hadoop.write(place.system, place.path, lambda part: place.system.pipe_file(part, data))
         else:
             place.system.pipe_file(place.path, data)
 
@@ -213,6 +227,8 @@ def send(file: IO[bytes], path: str) -> None:
         place = place_of(path)
         if is_google:
             google_storage.put_file(place.system, file.name, place.path)
+        elif protocol(path) in hadoop.PROTOCOLS:
+            hadoop.write(place.system, place.path, lambda part: place.system.put_file(file.name, part))
         else:
             place.system.put_file(file.name, place.path)
 
@@ -231,7 +247,7 @@ def file_state(path: str) -> tuple[int, str] | None:
             facts = place.system.info(place.path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-    mark = next((facts[key] for key in ("ETag", "etag", "LastModified", "mtime", "created") if facts.get(key)), "")
+    mark = next((facts[key] for key in _MARKS if facts.get(key)), "")
     return (int(facts["size"]), str(mark)) if facts["type"] == "file" else None
 
 

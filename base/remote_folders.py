@@ -8,15 +8,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, cast
 
-from base.remote import S3, place_of, protocol, told_of
+from base import hadoop
+from base.remote import S3, place_of, protocol, send, told_of
 
 _DELETED_AT_ONCE: Final = 1000
 _SENT_AT_ONCE: Final = 4
 """Files that are in memory at the same time."""
 _OBJECT_STORES: Final = (*S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
 """Protocols of storage that has no folders."""
-_RENAMING: Final = ("hdfs",)
-"""Protocols of storage that gives files other names without a copy."""
 
 
 @contextlib.contextmanager
@@ -25,6 +24,10 @@ def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
     with contextlib.ExitStack() as stack:
         wholes = [stack.enter_context(tempfile.NamedTemporaryFile()) for _ in paths]
         yield cast("list[BinaryIO]", wholes)
+        if paths and protocol(paths[0]) in hadoop.PROTOCOLS:
+            for whole, path in zip(wholes, paths, strict=True):
+                send(whole, path)
+            return
         for whole in wholes:
             whole.flush()
         with told_of(paths[0]):
@@ -93,10 +96,8 @@ def move(source: str, target: str) -> None:
         one, other = place_of(source), place_of(target)
         if protocol(source) not in _OBJECT_STORES:
             one.system.makedirs(other.path.rpartition("/")[0], exist_ok=True)
-        if protocol(source) in _RENAMING:
-            with contextlib.suppress(FileNotFoundError):
-                one.system.rm_file(other.path)
-            one.system.mv(one.path, other.path)
+        if protocol(source) in hadoop.PROTOCOLS:
+            one.system.mv(one.path, other.path, overwrite=True)
         else:
             one.system.cp_file(one.path, other.path)
             _delete(one.system, [one.path])

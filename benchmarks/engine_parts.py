@@ -1,7 +1,7 @@
 """The programs of other engines, made or downloaded once into the user's cache folder by ordinary clients.
 
-Prism is built by `go`; Flink comes from its Python package by `pip`, and Beam's job server for it by Maven. Each client
-uses the settings of the machine.
+Prism is built by `go`; Flink comes from its Python package by `pip`; Beam's job server for it and Hadoop's file
+system come by Maven. Each client uses the settings of the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ PRISM: Final = "github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
 FLINK: Final = "apache-flink-libraries==1.19.3"
 """The Python package that has Flink's distribution."""
 JOB_SERVER: Final = ("org.apache.beam", "beam-runners-flink-1.19", "2.62.0")
+HADOOP: Final = ("org.apache.hadoop", "hadoop-client-minicluster", "3.4.1")
+"""The servers of Hadoop's file system, which is storage and no engine."""
 _LOGGER: Final = ("org.slf4j", "slf4j-simple", "1.7.30")
 FLINK_VERSION: Final = "1.19"
 OPENED: Final = tuple(
@@ -82,14 +84,29 @@ def flink() -> Flink:
             (archive,) = new.iterdir()
             _take_libraries(archive, new)
             archive.unlink()
-    if not server.is_dir():
-        _need("mvn", "the job server of Flink")
-        with _making(server) as new:
-            (new / "pom.xml").write_text(_project([JOB_SERVER, _LOGGER]))
+    jars = _jars(server, "the job server of Flink", JOB_SERVER)
+    return Flink(tuple(sorted(distribution.glob("*.jar"))), _classpath_jar(server / "job-server.jar", jars))
+
+
+def hadoop() -> list[Path]:
+    """The jars of Hadoop's file system.
+
+    Raises:
+        DataError: they can't be had here.
+    """
+    _need("java", "Hadoop's file system")
+    return _jars(folder() / "-".join(HADOOP[1:]), "Hadoop's file system", HADOOP)
+
+
+def _jars(target: Path, what: str, artifact: tuple[str, str, str]) -> list[Path]:
+    """An artifact of Maven's registry with all that it needs, and a logger."""
+    if not target.is_dir():
+        _need("mvn", what)
+        with _making(target) as new:
+            (new / "pom.xml").write_text(_project([artifact, _LOGGER]))
             _run("mvn", "--batch-mode", "--quiet", "--file", str(new / "pom.xml"), "dependency:copy-dependencies",
                  f"-DoutputDirectory={new / 'jars'}", "-DincludeScope=runtime")  # fmt: skip
-    jars = sorted((server / "jars").glob("*.jar"))
-    return Flink(tuple(sorted(distribution.glob("*.jar"))), _classpath_jar(server / "job-server.jar", jars))
+    return sorted((target / "jars").glob("*.jar"))
 
 
 def _need(program: str, what: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+import storage_tools
 from corpus_tools import (
     WORDS,
     Outcome,
@@ -23,7 +24,6 @@ from corpus_tools import (
     corpus_files,
     environment,
     prepare,
-    run_stage,
     tar_gz,
     voice,
     wav,
@@ -31,11 +31,11 @@ from corpus_tools import (
 )
 from object_store import BUCKET, SECRET, Counts, ObjectStore, reached
 from serving_tools import tiny_export
+from storage_tools import STAGES, run_module, run_stages, start_and_kill
 
 from base import conditional, files
 from base.claim import claimed, work_of_folder
 from base.errors import DataError
-from base.remote_folders import below
 from pipelines.engine import work as engine_work
 from pipelines.engine.work import begin_store
 from readers import open_store
@@ -44,12 +44,6 @@ pytestmark = pytest.mark.storage
 
 SHARDS = 8
 REMOTE = f"s3://{BUCKET}"
-STAGES = (
-    ("ingest", "raw", "{root}/clips"),
-    ("select", "{root}/clips", "{root}/selection.parquet"),
-    ("augment", "{root}/clips", "{root}/selection.parquet", "{root}/augmented/ninefold"),
-    ("extract", "{root}/clips", "{root}/selection.parquet", "{root}/features/mfcc", "{root}/features/waveform"),
-)
 MOST_REQUESTS = 4
 """For a shard that a stage makes, besides the ones that carry what is in it."""
 CONSTANT_REQUESTS = 60
@@ -91,25 +85,9 @@ def made(server: ObjectStore, home: Path) -> dict[str, Counts]:
     return counts
 
 
-def run_stages(folder: Path, root: str, stages: tuple[tuple[str, ...], ...] = STAGES) -> None:
-    for stage, *arguments in stages:
-        outcome = run_stage(folder, stage, *(each.format(root=root) for each in arguments))
-        assert outcome.code == 0, outcome.stderr
-
-
-def run_module(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
-    )
-
-
 def remote_contents(root: str) -> dict[str, str]:
     """Every object below a prefix: path → SHA-256."""
-    system = fsspec.filesystem("s3", use_listings_cache=False)
-    return {
-        path.removeprefix(f"{root}/"): hashlib.sha256(system.cat_file(path)).hexdigest() for path in system.find(root)
-    }
+    return storage_tools.remote_contents(fsspec.filesystem("s3", use_listings_cache=False), root)
 
 
 def test_every_stage_makes_the_same_files_as_on_a_disk_and_leaves_no_other(home: Path, made: object) -> None:
@@ -199,18 +177,6 @@ def test_a_server_that_breaks_one_request_in_fifty_changes_no_byte(store: Object
     expected = {name: each for name, each in contents(home / "data").items() if not name.startswith(left_out)}
     assert remote_contents(f"{BUCKET}/broken") == expected
     assert len(broken) == 3, broken  # of each kind one at least
-
-
-def start_and_kill(folder: Path, output: str) -> list[str]:
-    """Start `ingest` and kill it as soon as it has sealed a shard; all that is there then."""
-    before = set(below(output))
-    command = [sys.executable, "-m", "pipelines.ingest", "raw", output, "--direct_num_workers=1"]
-    process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL)
-    while not any("/seal-" in path for path in set(below(output)) - before):
-        assert process.poll() is None
-    process.kill()
-    process.wait()
-    return below(output)
 
 
 def test_a_killed_run_is_resumed_and_what_an_older_plan_left_is_not_taken_for_finished(
