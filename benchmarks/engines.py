@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import shutil
 import subprocess
@@ -18,9 +19,9 @@ import click
 import psutil
 from tabulate import tabulate
 
-from base import command
+from base import command, files
 from base.errors import DataError
-from base.files import write_text
+from base.remote_folders import below
 from benchmarks.engine_targets import TARGETS, Running, Target
 from benchmarks.enlarge import count_clips
 from benchmarks.installed import install
@@ -29,7 +30,7 @@ from benchmarks.pipelines import prepare
 
 _STAGE_SECONDS: Final = 1_500
 _RSS_INTERVAL_S: Final = 0.5
-_FIRST_REPORTS: Final = {"ingest": "clips/_work/*/seal-*.json", "extract": "features/*/*/_work/*/featurize-*.json"}
+_FIRST_REPORTS: Final = {"ingest": "clips/_work/*/seal-*.json", "extract": "features/*/_work/*/featurize-*.json"}
 """Stages that are killed → what is there once they are in the middle of their work."""
 
 
@@ -57,18 +58,28 @@ class Row:
 
 
 class Bench:
-    """A folder with an archive, and the commands that run in it."""
+    """A folder with an archive, the commands that run in it, and where these write."""
 
-    def __init__(self, folder: Path, python: Path, archive: Path, views: Sequence[str]) -> None:
-        """Prepare an empty folder."""
+    def __init__(self, folder: Path, root: str, python: Path, archive: Path, views: Sequence[str]) -> None:
+        """Prepare empty folders.
+
+        Args:
+            folder: of this machine, for the archive and the logs.
+            root: folder of any storage, for all that the stages write.
+            python: of the installed package.
+            archive: to be read.
+            views: to be made.
+        """
         shutil.rmtree(folder, ignore_errors=True)
+        files.remove(root)
         prepare(folder, archive, count_clips(archive))
-        self.folder, self._python = folder, python
-        stores = tuple(f"features/{view}" for view in views)
+        self.folder, self._root, self._python = folder, root, python
+        clips, selection = f"{root}/clips", f"{root}/selection.parquet"
+        stores = tuple(f"{root}/features/{view}" for view in views)
         self.stages = {
-            "ingest": ("pipelines.ingest", "raw", "clips"),
-            "select": ("pipelines.select", "clips", "selection.parquet"),
-            "extract": ("pipelines.extract", "clips", "selection.parquet", *stores),
+            "ingest": ("pipelines.ingest", "raw", clips),
+            "select": ("pipelines.select", clips, selection),
+            "extract": ("pipelines.extract", clips, selection, *stores),
         }
 
     def start(self, stage: str, options: Sequence[str]) -> subprocess.Popen[str]:
@@ -102,24 +113,30 @@ class Bench:
             said = (self.folder / f"{stage}.log").read_text().strip().splitlines()
             raise DataError(f"{stage} ended with {code}: {said[-1] if said else ''}")
 
-    def files(self) -> dict[str, str]:
-        """All that the stages wrote, hidden and unfinished files too: path → SHA-256."""
-        written = [path for name in ("clips", "selection.parquet", "features") for path in self._below(name)]
-        return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(written)
-        }
+    def names(self) -> list[str]:
+        """The paths of all that the stages wrote, hidden and unfinished files too, below the root."""
+        if files.is_remote(self._root):
+            written = below(self._root)
+        else:
+            written = [str(path) for path in Path(self._root).rglob("*") if path.is_file()]
+        return sorted(path.removeprefix(f"{self._root}/") for path in written)
 
-    def _below(self, name: str) -> list[Path]:
-        place = self.folder / name
-        return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    def files(self) -> dict[str, str]:
+        """All that the stages wrote: path → SHA-256."""
+        return {name: hashlib.sha256(files.read_bytes(f"{self._root}/{name}")).hexdigest() for name in self.names()}
+
+    def has_begun(self, stage: str) -> bool:
+        """Whether a stage is in the middle of its work."""
+        return bool(fnmatch.filter(self.names(), _FIRST_REPORTS[stage]))
 
     def verified(self) -> bool:
         """Whether `verify` finds nothing in any store."""
-        stores = [path.parent for path in self.folder.glob("**/manifest.json")]
+        stores = [name.removesuffix("manifest.json") for name in self.names() if name.endswith("/manifest.json")]
         done = [
             subprocess.run(
-                [str(self._python), "-m", "registry", "verify", str(store)], capture_output=True, check=False
+                [str(self._python), "-m", "registry", "verify", f"{self._root}/{store}"],
+                capture_output=True,
+                check=False,
             )
             for store in stores
         ]
@@ -127,7 +144,8 @@ class Bench:
 
     def remove(self, stage: str) -> None:
         """Delete what a stage wrote."""
-        shutil.rmtree(self.folder / {"ingest": "clips", "extract": "features"}[stage], ignore_errors=True)
+        output = {"ingest": "clips", "extract": "features"}[stage]
+        files.remove(f"{self._root}/{output}")
 
 
 @contextmanager
@@ -161,7 +179,7 @@ def kill(bench: Bench, target: Target, running: Running, stage: str, victim: str
         DataError: the stage failed where its engine goes on, or the command that resumes it did.
     """
     process = bench.start(stage, running.options)
-    while not list(bench.folder.glob(_FIRST_REPORTS[stage])):
+    while not bench.has_begun(stage):
         if process.poll() is not None:
             bench.end(process, stage)
             raise DataError(f"{stage} had ended before the {victim} was killed: take a larger archive")
@@ -197,21 +215,21 @@ def try_target(target: Target, bench: Bench, python: Path, expected: dict[str, s
     survived = done = 0
     with memory_peak() as peak, target.start(place, python) as running:
         seconds = {stage: bench.run(stage, running.options) for stage in bench.stages}
-        files, highest = bench.files(), peak[0]
+        made, highest = bench.files(), peak[0]
         verified = bench.verified()
         for stage, victim in [(stage, victim) for stage in _FIRST_REPORTS for victim in target.victims if kills]:
             bench.remove(stage)
             done += 1
             try:
                 kill(bench, target, running, stage, victim)
-                same = bench.files() == (expected or files)
+                same = bench.files() == (expected or made)
                 survived += same and bench.verified()
                 command.say(f"{target.name}: {victim} killed in {stage}: {'same bytes' if same else 'OTHER BYTES'}")
             except DataError as error:
                 command.say(f"{target.name}: {victim} killed in {stage}: {error}")
                 bench.remove(stage)
                 bench.run(stage, ())
-    return Row(target, seconds, highest, files, survived, done, verified)
+    return Row(target, seconds, highest, made, survived, done, verified)
 
 
 def render(rows: Sequence[Row], skipped: dict[str, str], archive: Path) -> str:
@@ -253,8 +271,17 @@ def render(rows: Sequence[Row], skipped: dict[str, str], archive: Path) -> str:
     show_default=True,
     help="Folder for what engines and stages write; it is cleared.",
 )
+@click.option("--storage", help="Folder on a disk or elsewhere, such as s3://BUCKET/FOLDER, for stores; it is cleared.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the table to this file, too.")
-def main(archive: Path, names: tuple[str, ...], views: str, kills: bool, work: Path, output: Path | None) -> None:
+def main(
+    archive: Path,
+    names: tuple[str, ...],
+    views: str,
+    kills: bool,
+    work: Path,
+    storage: str | None,
+    output: Path | None,
+) -> None:
     """Run the stages on ARCHIVE, a .tar.gz in the official layout, on each engine that can be had here.
 
     The first engine makes the files that the others are compared with. What can't be had is named with the reason.
@@ -264,7 +291,8 @@ def main(archive: Path, names: tuple[str, ...], views: str, kills: bool, work: P
     python, rows, skipped = install(work / "environment"), list[Row](), dict[str, str]()
     for name in names or TARGETS:
         try:
-            bench = Bench(work / name, python, archive, views.split(","))
+            root = f"{storage or work / 'stores'}/{name}"
+            bench = Bench(work / name, root, python, archive, views.split(","))
             row = try_target(TARGETS[name], bench, python, rows[0].files if rows else None, kills)
         except DataError as error:
             skipped[name] = str(error)
@@ -272,15 +300,16 @@ def main(archive: Path, names: tuple[str, ...], views: str, kills: bool, work: P
             continue
         rows.append(row)
         if output:
-            write_text(str(output), render(rows, skipped, archive))
+            files.write_text(str(output), render(rows, skipped, archive))
         shutil.rmtree(work / name)
+        files.remove(root)
         command.say(f"{row.target.name}: {sum(row.seconds.values()):.0f} s, {len(row.files)} files")
     if not rows:
         raise DataError("no engine could be had here: the lines above say why")
     text = render(rows, skipped, archive)
     click.echo(text)
     if output:
-        write_text(str(output), text)
+        files.write_text(str(output), text)
     if any(row.files != rows[0].files or row.survived < row.kills or not row.verified for row in rows):
         sys.exit(1)
 

@@ -6,7 +6,7 @@ Clip shards → features of each shard in all views, divided into splits → sta
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -83,39 +83,48 @@ def extract(clips: str, selection: str, outputs: Mapping[str, View], beam_option
             folder = files.join(output, version(view))
             stack.enter_context(claimed(output, work_of_folder(output), partial(foreign_file, folder, "features")))
         stores = [_begin(output, view, task, clip_manifest) for output, view in outputs.items()]
-        unfinished = [store for store in stores if not is_committed(store.work)]
-        clip_shards = tuple(files.join(clips, shard.file) for shard in clip_manifest.shards)
-        inputs = Inputs(clip_shards, catalog=files.join(clips, CATALOG_FILE), selection=selection)
-        shards = len(clip_shards)
-
-        def progress() -> tuple[int, int]:
-            return sum(store.work.reports(Featurize.name) for store in unfinished), shards * len(unfinished)
-
-        def build(pipeline: beam.Pipeline) -> None:
-            step = Featurize(inputs, {store.folder: Target(store.name, store.view) for store in unfinished})
-            featurized = (
-                pipeline
-                | "Clip shards" >> beam.Create(range(shards))
-                | "Spread over workers" >> beam.Reshuffle()
-                | JointMap([store.work for store in unfinished], step)
-            )
-            for place, store in enumerate(unfinished):
-                _ = (
-                    featurized
-                    | f"of {store.folder}" >> beam.Map(itemgetter(place))
-                    | f"commit {store.folder}" >> Commit(store.work, shards, MakeStore(store.manifest, store.view))
-                )
-
-        if unfinished:
-            names = ", ".join(store.name for store in unfinished)
-            engine.run(build, progress, "shard", f"extract {names}", unfinished[0].work)
+        if unfinished := [store for store in stores if not is_committed(store.work)]:
+            clip_shards = tuple(files.join(clips, shard.file) for shard in clip_manifest.shards)
+            inputs = Inputs(clip_shards, catalog=files.join(clips, CATALOG_FILE), selection=selection)
+            _run(engine, inputs, unfinished)
         for store in stores:
-            publish(store.work)
-            above = posixpath.dirname(store.folder)
-            for other in files.names(above):
-                if VERSION.fullmatch(other) and other != store.manifest.version:
-                    clear_version(files.join(above, other))
-            clear(store.work)
+            _publish(store)
+
+
+def _run(engine: runner.Engine, inputs: Inputs, stores: Sequence[_Store]) -> None:
+    """Make what is to be put in the places of some stores."""
+    shards = len(inputs.clip_shards)
+
+    def progress() -> tuple[int, int]:
+        return sum(store.work.reports(Featurize.name) for store in stores), shards * len(stores)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        step = Featurize(inputs, {store.folder: Target(store.name, store.view) for store in stores})
+        featurized = (
+            pipeline
+            | "Clip shards" >> beam.Create(range(shards))
+            | "Spread over workers" >> beam.Reshuffle()
+            | JointMap([store.work for store in stores], step)
+        )
+        for place, store in enumerate(stores):
+            _ = (
+                featurized
+                | f"of {store.folder}" >> beam.Map(itemgetter(place))
+                | f"commit {store.folder}" >> Commit(store.work, shards, MakeStore(store.manifest, store.view))
+            )
+
+    names = ", ".join(store.name for store in stores)
+    engine.run(build, progress, "shard", f"extract {names}", stores[0].work)
+
+
+def _publish(store: _Store) -> None:
+    """Put a store in its place, which no other version of its view has then."""
+    publish(store.work)
+    above = posixpath.dirname(store.folder)
+    for other in files.names(above):
+        if VERSION.fullmatch(other) and other != store.manifest.version:
+            clear_version(files.join(above, other))
+    clear(store.work)
 
 
 def _begin(output: str, view: View, task: Task, clips: Manifest) -> _Store:
