@@ -41,6 +41,6 @@ def write(system: Any, path: str, put: Callable[[str], object], *, replace: bool
         put(part)
         system.mv(part, path, overwrite=replace)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it is not there, or the server is not
             system.rm_file(part)
         raise

@@ -118,7 +118,9 @@ def _on_a_cluster(folder: Path, python: Path) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def _with_a_pool(folder: Path, python: Path) -> Iterator[Running]:
-    with cluster(flink(), folder / "flink") as running, worker_pool(folder, python) as address:
+    """A pool is of one task manager: it knows workers by numbers that each task manager gives from 1 on."""
+    one = cluster(flink(), folder / "flink", task_managers=1, slots=2)
+    with one as running, worker_pool(folder, python) as address:
         options = ("--environment_type=EXTERNAL", f"--environment_config={address}")
         yield Running(_flink_options(running.address, *options), running)
 
@@ -193,7 +195,7 @@ TARGETS: Final = {
         goes_on=True,
     ),
     "flink-pool": Target(
-        "the same with a pool of workers",
+        "Flink, a job manager, and a task manager with a pool of workers",
         "`--flink_master=HOST:PORT`, `EXTERNAL`",
         _FLINK_VERSIONS,
         _with_a_pool,

@@ -76,8 +76,8 @@ def test_a_killed_run_is_resumed_and_leaves_nothing_half_written(home: Path, add
     output = f"{address}/killed/clips"
     left = start_and_kill(home, output)
     sealed = {path: files.state(path) for path in left if "/seal-" in path}
-    part = f"{sorted(sealed)[0].rpartition('/')[0]}/.spill.0.part"
-    files.write_text(part, "half of it")
+    for folder in (sorted(sealed)[0].rpartition("/")[0], f"{output}/_work"):
+        files.write_text(f"{folder}/.file.0.part", "half of it")
     run_stages(home, f"{address}/killed", STAGES[:1])
     assert sealed and found(output) == contents(home / "data" / "clips")
 

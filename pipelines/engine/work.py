@@ -150,7 +150,7 @@ def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
     _unwritten.pop(work.folder, None)
     files.end_uploads(home)
     for name in files.names(home):
-        if name != key and _PLAN_NAME.fullmatch(name):
+        if name != key and (_PLAN_NAME.fullmatch(name) or name.startswith(".")):
             files.remove(files.join(home, name))
     if not is_committed(work) and not _is_of_this_boot(work):
         files.remove(work.folder)
