@@ -69,7 +69,7 @@ def place_of(path: str, **options: Any) -> Place:
         raise DataError(f"{without_secrets(path)} has a password in its address: leave it to the environment")
     import fsspec  # slow to import, and of no use to local work
 
-    system, inner = fsspec.core.url_to_fs(path, **_options(path), **options)
+    system, inner = fsspec.core.url_to_fs(path, **{**_options(path), **options})
     return Place(system, inner)
 
 
