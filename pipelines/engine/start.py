@@ -11,6 +11,8 @@ from pipelines.engine import collector, pool
 _UNUSED: Final = ("bson", "pandas")
 _OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth", "requests")
 """What the clients of Google's and Amazon's clouds begin with, and what speaks HTTP for them."""
+_FILE_SYSTEMS: Final = {"s3://": "s3fs", "s3a://": "s3fs", "gs://": "gcsfs", "gcs://": "gcsfs"}
+"""What a path begins with → the library that opens it, which takes as long to import as some steps."""
 
 
 def import_ahead(*steps: str) -> None:
@@ -25,7 +27,8 @@ def import_ahead(*steps: str) -> None:
     """
     collector.rest()
     if steps:
-        pool.import_ahead("pipelines.engine.hiding", *steps)
+        libraries = {name for mark, name in _FILE_SYSTEMS.items() for each in sys.argv if each.startswith(mark)}
+        pool.import_ahead("pipelines.engine.hiding", *steps, *sorted(libraries))
     from pipelines.engine.hiding import hidden
 
     logging.getLogger("apache_beam.io.mongodbio").setLevel(logging.ERROR)  # it warns that there is no bson
