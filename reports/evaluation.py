@@ -167,10 +167,22 @@ def write_report(
     if evaluation.store_manifest_sha256 != features.manifest.sha256:
         raise DataError(f"{folder} evaluates another store than {features.path}: evaluate the model again")
     check_belonging(clips, features)
-    formats = read_parity(export) if export else []
+    formats = _formats(export, evaluation) if export else []
     with style():
         content = page_of(description, read_history(model), evaluation, features, clips, worst_errors, formats)
     write_text(str(page), render(content))
+
+
+def _formats(export: Path, evaluation: Evaluation) -> list[Parity]:
+    """What the formats of an export say of the clips of an evaluation, after the trained model.
+
+    Raises:
+        DataError: the table is missing or damaged, or of another evaluation.
+    """
+    formats, found = read_parity(export), figures(evaluation.predictions)
+    if [(each.clips, each.accuracy) for each in formats[:1]] != [(found.clips, found.accuracy)]:
+        raise DataError(f"{export} compares its formats with another evaluation: export the model again")
+    return formats
 
 
 def page_of(

@@ -29,7 +29,7 @@ from reports.evaluation import (
     write_report,
 )
 from reports.pictures import style
-from results.evaluation import read_evaluation
+from results.evaluation import figures, read_evaluation
 from results.model import read_description, read_history
 from results.parity import PARITY_FILE, Parity, read_parity, write_parity
 from training.evaluate import evaluate
@@ -88,8 +88,9 @@ def test_the_same_evaluation_gives_the_same_page(
 def test_the_formats_of_the_export_are_a_table(
     page: str, root: Path, features: Store, clips: Store, tmp_path: Path
 ) -> None:
+    found = figures(read_evaluation(root / "out").predictions)
     trained = Parity(
-        name="keras", accuracy=0.75, low=0.5, high=0.9, equal=1.0, difference=0.0, bytes=0, clips=COUNTS["test"]
+        name="keras", accuracy=found.accuracy, low=0.5, high=0.9, equal=1.0, difference=0.0, bytes=0, clips=found.clips
     )
     int8 = dataclasses.replace(trained, name="litert_int8", accuracy=0.7, equal=0.95, difference=0.01234, bytes=123_456)
     write_parity(tmp_path, [trained, int8])
@@ -99,6 +100,9 @@ def test_the_formats_of_the_export_are_a_table(
     row = shown[shown.index("litert_int8") :][:6]
     assert row == ["litert_int8", "70.0 %", "50.0 % – 90.0 %", "95.0 %", "0.0123", "123"]
     assert '<section id="formats">' not in page
+    write_parity(tmp_path, [dataclasses.replace(trained, clips=1), int8])
+    with pytest.raises(DataError, match="compares its formats with another evaluation: export the model again"):
+        write_report(tmp_path / "page.html", root / "model", features, clips, root / "out", 3, tmp_path)
     (tmp_path / PARITY_FILE).write_text("name,accuracy\nkeras,much\n")
     with pytest.raises(DataError, match="is missing or damaged: export the model again"):
         write_report(tmp_path / "page.html", root / "model", features, clips, root / "out", 3, tmp_path)
