@@ -69,10 +69,11 @@ def claimed(output: str, work: str, foreign: Callable[[], str | None]) -> Iterat
     if not files.is_file(lock) and (path := foreign()):
         raise DataError(f"{path} was not made by this command: move it away, or name another output")
     if files.is_remote(output):
-        with lease.held(lock, output):
+        with lease.held(lock, output) as end_renewal:
             try:
                 yield
             finally:
+                end_renewal()
                 if foreign() is None:  # else the lock says whose the unfinished files are
                     files.remove_files(work, [LOCK_FILE])
                     remove_empty(work)

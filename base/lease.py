@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +30,15 @@ _PROCESS_SPACE: Final = Path("/proc/self/ns/pid")
 
 
 @contextlib.contextmanager
-def held(lock: str, output: str) -> Iterator[None]:
+def held(lock: str, output: str) -> Iterator[Callable[[], None]]:
     """Have a lock in the block; whoever finds that another has it meanwhile ends this process at once.
 
     Args:
         lock: path of the lock.
         output: what it stands for, for the sentences.
+
+    Yields:
+        What ends the renewal. After it nothing writes the lock, which may then be removed.
 
     Raises:
         DataError: another process has it.
@@ -43,16 +46,20 @@ def held(lock: str, output: str) -> Iterator[None]:
     lease = _Lease(lock, output)
     if not lease.take():
         holder.warn_without_locks(output)
-        yield
+        yield lambda: None
         return
     ended = threading.Event()
     renewing = threading.Thread(target=lease.renew_until, args=(ended,), name="lease", daemon=True)
     renewing.start()
-    try:
-        yield
-    finally:
+
+    def end() -> None:
         ended.set()
         renewing.join()
+
+    try:
+        yield end
+    finally:
+        end()
 
 
 class _Lease:

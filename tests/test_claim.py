@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +21,14 @@ from conftest import Call
 from corpus_tools import ROOT, assert_refused, contents, write_parameters
 from stage_processes import STAGES, at_work, inputs_of, run, started, wait_until
 
-from base import boot, lease
+from base import boot, conditional, files, lease
 from base.claim import claimed, work_of_file, work_of_folder
 from base.errors import DataError
 
 HOLD = """
 import sys
+import threading
+import time
 from base.claim import claimed, work_of_folder
 with claimed(sys.argv[1], work_of_folder(sys.argv[1]), lambda: None):
     print("held", flush=True)
@@ -185,3 +189,25 @@ def test_two_machines_that_do_not_name_their_start_are_not_taken_for_one(
 ) -> None:
     monkeypatch.setattr(boot, "_BOOT_ID", tmp_path / "none")
     assert lease._machine() is None
+
+
+def test_a_renewal_that_is_under_way_when_the_run_ends_leaves_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On storage that takes any write, where a renewal could come after the removal."""
+    monkeypatch.setattr(lease, "RENEWED_SECONDS", 0.0)
+    renewing, ended = threading.Event(), threading.Event()
+
+    def renew_late(path: str, data: bytes, mark: str) -> str:
+        renewing.set()
+        ended.wait(0.5)
+        return replace(path, data, mark)
+
+    replace = conditional.replace
+    monkeypatch.setattr(conditional, "replace", renew_late)
+    output = "memory://renewed/clips"
+    lock = f"{work_of_folder(output)}/lock"
+    with claimed(output, work_of_folder(output), lambda: None):
+        assert renewing.wait(10) and files.is_file(lock)
+    ended.set()
+    assert not files.exists(lock)
+    time.sleep(0.2)
+    assert not files.exists(lock)
