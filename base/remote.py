@@ -38,9 +38,10 @@ _LIBRARIES: Final = {
     "s3a": "s3fs",
     "gs": "gcsfs",
     "gcs": "gcsfs",
-    "hdfs": "hdfs-native",
-    "viewfs": "hdfs-native",
+    "hdfs": "hdfs_native",
+    "viewfs": "hdfs_native",
 }
+"""The modules that open paths of each protocol."""
 
 
 class Place(NamedTuple):
@@ -53,6 +54,11 @@ class Place(NamedTuple):
 def protocol(path: str) -> str:
     """What the path begins with, such as "s3"."""
     return path.partition(MARK)[0]
+
+
+def library(path: str) -> str | None:
+    """The module that opens a path, where it is remote and of a protocol whose module is known here."""
+    return _LIBRARIES.get(protocol(path)) if MARK in path else None
 
 
 def place_of(path: str, **options: Any) -> Place:
@@ -109,8 +115,8 @@ def told_of(path: str) -> Iterator[None]:
     except OSError as error:
         raise OSError(error.errno or errno.EIO, _said(error), path) from error
     except ImportError as error:
-        library = _LIBRARIES.get(protocol(path), "its library for fsspec")
-        raise DataError(f"{path} can't be opened ({_said(error)}): install {library}") from error
+        missing = (library(path) or "its library for fsspec").replace("_", "-")
+        raise DataError(f"{path} can't be opened ({_said(error)}): install {missing}") from error
     except Exception as error:
         said = f"{type(error).__name__}: {_said(error)}"
         raise DataError(f"{path} can't be reached ({said}): check its address, and the credentials") from error

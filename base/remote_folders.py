@@ -24,7 +24,7 @@ def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
     with contextlib.ExitStack() as stack:
         wholes = [stack.enter_context(tempfile.NamedTemporaryFile()) for _ in paths]
         yield cast("list[BinaryIO]", wholes)
-        if paths and protocol(paths[0]) in hadoop.PROTOCOLS:
+        if protocol(paths[0]) in hadoop.PROTOCOLS:
             for whole, path in zip(wholes, paths, strict=True):
                 send(whole, path)
             return

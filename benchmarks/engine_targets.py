@@ -17,7 +17,7 @@ import psutil
 
 from base.errors import DataError
 from benchmarks.engine_parts import FLINK, FLINK_VERSION, JOB_SERVER, OPENED, PRISM, flink, prism
-from benchmarks.flink_cluster import RESTARTS, Cluster, cluster
+from benchmarks.flink_cluster import RESTARTS, Cluster, cluster, free_port
 from pipelines.engine.needs import WORKER
 
 _RETRIES: Final = "--number_of_execution_retries=5"
@@ -132,9 +132,7 @@ def worker_pool(folder: Path, python: Path) -> Iterator[str]:
     Raises:
         DataError: it does not start.
     """
-    with socket.socket() as taken:
-        taken.bind(("localhost", 0))
-        port = int(taken.getsockname()[1])
+    port = free_port()
     launcher = python.with_name(WORKER)
     command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main"]
     command += [f"--service_port={port}", f"--container_executable={launcher}"]

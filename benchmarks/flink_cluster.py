@@ -60,7 +60,7 @@ class Cluster:
             slots: of each task manager.
         """
         self._flink, self._folder = flink, folder
-        rest, rpc = _free_port(), _free_port()
+        rest, rpc = free_port(), free_port()
         self.address = f"localhost:{rest}"
         self.task_managers: list[subprocess.Popen[bytes]] = []
         self._started = 0
@@ -157,7 +157,8 @@ def cluster(flink: Flink, folder: Path, task_managers: int = 2, slots: int = 1) 
         made.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as taken:
         taken.bind(("localhost", 0))
         return int(taken.getsockname()[1])

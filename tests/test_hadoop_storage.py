@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from corpus_tools import Outcome, assert_refused, contents, corpus_files, prepare
-from hadoop_server import free_port, running
+from hadoop_server import running
 from storage_tools import STAGES, remote_contents, run_module, run_stages, start_and_kill
 
 from base import conditional, files
@@ -18,6 +18,7 @@ from base.errors import DataError
 from base.remote import place_of
 from base.remote_folders import below
 from benchmarks import engine_parts
+from benchmarks.flink_cluster import free_port
 from readers import open_store
 
 pytestmark = pytest.mark.engines

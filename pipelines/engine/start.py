@@ -6,13 +6,12 @@ import logging
 import sys
 from typing import Final
 
+from base.remote import library
 from pipelines.engine import collector, pool
 
 _UNUSED: Final = ("bson", "pandas")
 _OF_OTHER_RUNNERS: Final = ("apitools", "boto3", "google.api_core", "google.auth", "requests")
 """What the clients of Google's and Amazon's clouds begin with, and what speaks HTTP for them."""
-_FILE_SYSTEMS: Final = {"s3://": "s3fs", "s3a://": "s3fs", "gs://": "gcsfs", "gcs://": "gcsfs"}
-"""What a path begins with → the library that opens it, which takes as long to import as some steps."""
 
 
 def import_ahead(*steps: str) -> None:
@@ -27,7 +26,7 @@ def import_ahead(*steps: str) -> None:
     """
     collector.rest()
     if steps:
-        libraries = {name for mark, name in _FILE_SYSTEMS.items() for each in sys.argv if each.startswith(mark)}
+        libraries = {name for each in sys.argv if (name := library(each))}  # some take as long to import as the steps
         pool.import_ahead("pipelines.engine.hiding", *steps, *sorted(libraries))
     from pipelines.engine.hiding import hidden
 
