@@ -27,8 +27,6 @@ from base.errors import DataError
 
 HOLD = """
 import sys
-import threading
-import time
 from base.claim import claimed, work_of_folder
 with claimed(sys.argv[1], work_of_folder(sys.argv[1]), lambda: None):
     print("held", flush=True)
