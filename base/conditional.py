@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-
-from base import hadoop
-from base.remote import S3, place_of, protocol, told_of, write_bytes
+from base import amazon_storage, hadoop
+from base.remote import place_of, protocol, told_of, write_bytes
 
 
 def create(path: str, data: bytes) -> bool:
@@ -19,6 +17,8 @@ def create(path: str, data: bytes) -> bool:
     """
     with told_of(path):
         place = place_of(path)
+        if protocol(path) in amazon_storage.PROTOCOLS:
+            return bool(place.system.create(place.path, data))
         try:
             if protocol(path) in hadoop.PROTOCOLS:
                 hadoop.write(place.system, place.path, lambda part: place.system.pipe_file(part, data), replace=False)
@@ -36,7 +36,7 @@ def read_marked(path: str) -> tuple[bytes, str] | None:
     with told_of(path):
         place = place_of(path)
         try:
-            mark = place.system.info(place.path)["ETag"] if protocol(path) in S3 else ""
+            mark = place.system.info(place.path)["ETag"] if protocol(path) in amazon_storage.PROTOCOLS else ""
             return place.system.cat_file(place.path), mark  # the mark is no newer than the content
         except FileNotFoundError:
             return None
@@ -53,12 +53,7 @@ def replace(path: str, data: bytes, mark: str) -> str:
     """
     with told_of(path):
         place = place_of(path)
-        if not mark:
-            write_bytes(path, data)
-            return ""
-        try:
-            return str(place.system.pipe_file(place.path, data, IfMatch=mark)["ETag"])
-        except OSError as error:
-            if error.errno == errno.EINVAL or isinstance(error, FileExistsError | FileNotFoundError):
-                raise FileExistsError(errno.EEXIST, "another has written it", path) from error
-            raise
+        if mark:
+            return str(place.system.replace(place.path, data, mark))
+        write_bytes(path, data)
+        return ""

@@ -1,6 +1,6 @@
 """Files, local or remote: paths are taken literally, and a file has its name only when it is whole.
 
-A path with "://" is opened by fsspec, whose credentials come from the usual environment; any other is local.
+A path with "://" is remote, and its credentials come from the usual environment; any other is local.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SYNCS_AT_ONCE: Final = 8
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is opened by fsspec."""
+    """Whether a path is not of this machine's file systems."""
     return remote.MARK in path
 
 
@@ -284,12 +284,6 @@ def remove_all_but(folder: str, name: str) -> None:
     for each in names(folder):
         if each != name:
             remove(join(folder, each))
-
-
-def end_uploads(folder: str) -> None:
-    """Have remote storage forget what was sent of files below a folder whose sending was broken off."""
-    if is_remote(folder):
-        remote_folders.end_uploads(folder)
 
 
 def move_files(source: str, target: str, names: Iterable[str]) -> None:

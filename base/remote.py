@@ -1,7 +1,8 @@
-"""Files of remote file systems, by fsspec: in few requests, retried by its libraries, refused in one sentence.
+"""Files of remote file systems: in few requests, retried by their libraries, refused in one sentence.
 
-Credentials come from the usual environment of each library alone. A request that a server refuses for the moment, or
-whose connection breaks, is made again by the library, after a while that grows.
+Those of Amazon's protocol are opened by obstore, any other by fsspec. Credentials come from the usual environment of
+each library alone. A request that a server refuses for the moment, or whose connection breaks, is made again by the
+library, after a while that grows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
-from base import google_storage, hadoop
+from base import amazon_storage, google_storage, hadoop
 from base.errors import DataError
 
 MARK: Final = "://"
@@ -26,16 +27,12 @@ _BLOCK_BYTES: Final = 16 << 20
 _AT_ONCE_BYTES: Final = 1 << 20
 """Up to this size a file is sent from memory."""
 
-S3: Final = ("s3", "s3a")
-
-_ATTEMPTS: Final = 5
-_ATTEMPTS_VARIABLES: Final = ("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE")
 _MARKS: Final = ("ETag", "etag", "LastModified", "mtime", "created", "modification_time")
 """What file systems call the mark of a file's content or date."""
 _SECRET: Final = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 _LIBRARIES: Final = {
-    "s3": "s3fs",
-    "s3a": "s3fs",
+    "s3": "obstore",
+    "s3a": "obstore",
     "gs": "gcsfs",
     "gcs": "gcsfs",
     "hdfs": "hdfs_native",
@@ -45,7 +42,7 @@ _LIBRARIES: Final = {
 
 
 class Place(NamedTuple):
-    """A path of a file system of fsspec."""
+    """A path of a file system of fsspec, or of a bucket with the same methods."""
 
     system: Any
     path: str
@@ -61,34 +58,25 @@ def library(path: str) -> str | None:
     return _LIBRARIES.get(protocol(path)) if MARK in path else None
 
 
-def place_of(path: str, **options: Any) -> Place:
+def place_of(path: str) -> Place:
     """The file system of an address, and the path within it.
 
     Args:
         path: such as "s3://bucket/folder/file".
-        options: of the file system, beyond the project's own.
 
     Raises:
-        DataError: the address has a password in it.
+        DataError: the address has a password in it, or this process can't use such storage.
     """
     if _SECRET.search(path):
         raise DataError(f"{without_secrets(path)} has a password in its address: leave it to the environment")
+    if protocol(path) in amazon_storage.PROTOCOLS:
+        amazon_storage.check_process()
+        name, _, key = path.partition(MARK)[2].partition("/")
+        return Place(amazon_storage.bucket(name), key)
     import fsspec  # slow to import, and of no use to local work
 
-    system, inner = fsspec.core.url_to_fs(path, **{**_options(path), **options})
-    return Place(system, inner)
-
-
-def _options(path: str) -> dict[str, Any]:
-    if protocol(path) in hadoop.PROTOCOLS:
-        return hadoop.options(path)
-    options: dict[str, Any] = {"use_listings_cache": False}
-    if protocol(path) not in S3:
-        return options
-    options["max_concurrency"] = 1  # no question for the size first; one part in memory
-    if not any(name in os.environ for name in _ATTEMPTS_VARIABLES):
-        options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": _ATTEMPTS}}
-    return options
+    options = hadoop.options(path) if protocol(path) in hadoop.PROTOCOLS else {"use_listings_cache": False}
+    return Place(*fsspec.core.url_to_fs(path, **options))
 
 
 def without_secrets(text: str) -> str:
@@ -123,7 +111,9 @@ def told_of(path: str) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    return without_secrets(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    """What a library says of a fault, in a line, without a server's whole answer."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return without_secrets(text.partition("\n")[0].partition(": <?xml")[0])
 
 
 class _Reader(io.RawIOBase):
@@ -222,7 +212,7 @@ def published(path: str) -> Iterator[BinaryIO]:
 
 
 def send(file: IO[bytes], path: str) -> None:
-    """Write what an open local file with a name holds, in one request up to 100 MB and in parts of 50 MB above."""
+    """Write what an open local file with a name holds, in one request where its file system has such."""
     file.flush()
     is_google = protocol(path) in google_storage.PROTOCOLS
     if file.seek(0, os.SEEK_END) <= (google_storage.IN_MEMORY_BYTES if is_google else _AT_ONCE_BYTES):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Final, cast
 
 from base import hadoop
-from base.remote import S3, place_of, protocol, send, told_of
+from base.amazon_storage import PROTOCOLS as S3
+from base.amazon_storage import Bucket
+from base.remote import place_of, protocol, send, told_of
 
-_DELETED_AT_ONCE: Final = 1000
 _SENT_AT_ONCE: Final = 4
 """Files that are in memory at the same time."""
 _OBJECT_STORES: Final = (*S3, "gs", "gcs", "abfs", "abfss", "az", "oss")
@@ -33,7 +33,8 @@ def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
         with told_of(paths[0]):
             places = [place_of(path) for path in paths]
             sources, targets = [whole.name for whole in wholes], [place.path for place in places]
-            places[0].system.put(sources, targets, batch_size=_SENT_AT_ONCE)
+            limit = {} if protocol(paths[0]) in S3 else {"batch_size": _SENT_AT_ONCE}
+            places[0].system.put(sources, targets, **limit)
 
 
 def below(folder: str) -> list[str]:
@@ -49,7 +50,7 @@ def remove(path: str) -> None:
     """Delete a file, or a folder with all that it holds, where there is one."""
     with told_of(path):
         place = place_of(path)
-        _delete(place.system, place.system.find(place.path))
+        _delete(place.system, list(place.system.find(place.path)))
         if protocol(path) not in _OBJECT_STORES and place.system.exists(place.path):
             inner = place.system.find(place.path, withdirs=True)
             for folder in sorted({*inner, place.path}, key=len, reverse=True):
@@ -80,11 +81,9 @@ def remove_files(paths: Sequence[str]) -> None:
 
 
 def _delete(system: Any, paths: Sequence[str]) -> None:
-    literal = [path for path in paths if not re.search(r"[*?\[]", path)]  # `rm` takes others for patterns
-    if isinstance(system.protocol, tuple | list) and set(S3) & set(system.protocol):
-        for start in range(0, len(literal), _DELETED_AT_ONCE):
-            system.rm(literal[start : start + _DELETED_AT_ONCE])
-        paths = [path for path in paths if path not in set(literal)]
+    if isinstance(system, Bucket):
+        system.rm(paths)
+        return
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             system.rm_file(path)
@@ -99,7 +98,7 @@ def move(source: str, target: str) -> None:
         if protocol(source) in hadoop.PROTOCOLS:
             one.system.mv(one.path, other.path, overwrite=True)
         else:
-            one.system.cp_file(one.path, other.path)
+            one.system.copy([one.path], [other.path])
             _delete(one.system, [one.path])
 
 
@@ -110,24 +109,5 @@ def move_files(source: str, target: str, names: Sequence[str]) -> None:
             move(f"{source}/{name}", f"{target}/{name}")
         return
     with told_of(source):
-        # its own list of the folder has the sizes, for which each file would be asked
-        one, other = place_of(source, use_listings_cache=True, skip_instance_cache=True), place_of(target)
-        one.system.ls(one.path)
+        one, other = place_of(source), place_of(target)
         one.system.copy([f"{one.path}/{name}" for name in names], [f"{other.path}/{name}" for name in names])
-
-
-def end_uploads(folder: str) -> int:
-    """Have a store forget uploads in parts that nobody will end, below a folder; how many there were.
-
-    Amazon's keeps and bills their parts until then. Google's forgets them after a week by itself.
-    """
-    if protocol(folder) not in S3:
-        return 0
-    with told_of(folder):
-        place = place_of(folder)
-        bucket, prefix, _ = place.system.split_path(f"{place.path.rstrip('/')}/")
-        answer: Mapping[str, Any] = place.system.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
-        uploads = answer.get("Uploads", [])
-        for each in uploads:
-            place.system.call_s3("abort_multipart_upload", Bucket=bucket, Key=each["Key"], UploadId=each["UploadId"])
-    return len(uploads)

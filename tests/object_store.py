@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import fsspec
+import boto3
 import pytest
 
 BUCKET = "bucket"
@@ -51,6 +51,32 @@ class ObjectStore(NamedTuple):
             "AWS_SECRET_ACCESS_KEY": SECRET,
         }
 
+    @property
+    def client(self) -> Any:
+        """Amazon's own client of the server."""
+        return boto3.client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=self.address,
+            aws_access_key_id="someone",
+            aws_secret_access_key=SECRET,
+        )
+
+    def objects(self, folder: str) -> dict[str, bytes]:
+        """All that is in a folder of the bucket: path in it → content."""
+        client, prefix = self.client, f"{folder}/"
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+        return {
+            key.removeprefix(prefix): client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in sorted(keys)
+        }
+
+    def put(self, folder: str, source: Path) -> None:
+        """Send a folder of this machine into one of the bucket."""
+        client = self.client
+        for path in filter(Path.is_file, source.rglob("*")):
+            client.put_object(Bucket=BUCKET, Key=f"{folder}/{path.relative_to(source)}", Body=path.read_bytes())
+
     def counts(self) -> Counts:
         """The requests since the last call."""
         with urllib.request.urlopen(self.address + CONTROL) as answer:
@@ -68,7 +94,9 @@ def reached() -> Iterator[ObjectStore]:
     with serve() as started, pytest.MonkeyPatch.context() as patch:
         for name, value in started.environment.items():
             patch.setenv(name, value)
-        fsspec.filesystem("s3").clear_instance_cache()
+        from base import amazon_storage  # the program that serves runs without the project
+
+        amazon_storage.bucket.cache_clear()
         yield started
 
 
@@ -158,6 +186,10 @@ def main(port: int, break_one_in: int) -> None:
 
         def log(self, type: str, message: str, *args: object) -> None:
             """Keep quiet."""
+
+        def connection_dropped(self, error: BaseException, environ: object = None) -> None:
+            """Drop it indeed."""
+            self.close_connection = True
 
     application = _Counting(DomainDispatcherApplication(create_backend_app))
     application._break_one_in = break_one_in

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from corpus_tools import environment, run_stage
 
@@ -33,13 +31,6 @@ def run_module(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
     )
-
-
-def remote_contents(system: Any, root: str) -> dict[str, str]:
-    """Every file of a file system of fsspec below a path: path → SHA-256."""
-    return {
-        path.removeprefix(f"{root}/"): hashlib.sha256(system.cat_file(path)).hexdigest() for path in system.find(root)
-    }
 
 
 def start_and_kill(folder: Path, output: str) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import fsspec
 import pytest
 from corpus_tools import environment
 from letter_store import letter_store
@@ -24,7 +23,8 @@ for workers in (0, 2):
     dataset = open_store(sys.argv[1]).torch("train", 2, shuffle=4, seed=1)
     for epoch in range(2):
         dataset.set_epoch(epoch)
-        for batch in DataLoader(dataset, batch_size=None, num_workers=workers):
+        context = "forkserver" if workers else None
+        for batch in DataLoader(dataset, None, num_workers=workers, multiprocessing_context=context):
             print(workers, epoch, batch["id"], *(f"{name} {batch[name].tolist()}" for name in batch if name != "id"))
 """
 
@@ -32,8 +32,8 @@ for workers in (0, 2):
 @pytest.mark.skipif(not TORCH_PYTHON, reason="TORCH_PYTHON names no Python with PyTorch: run `make test-torch`")
 def test_pytorch_reads_a_remote_store_as_a_local_one(tmp_path: Path) -> None:
     letter_store(tmp_path, SHARDS)
-    with reached():
-        fsspec.filesystem("s3").put(f"{tmp_path}/", f"{BUCKET}/letters", recursive=True)
+    with reached() as store:
+        store.put("letters", tmp_path)
         local, far = (read(path) for path in (str(tmp_path), f"s3://{BUCKET}/letters"))
     assert far == local
     assert len(far.splitlines()) >= 4 * sum(SHARDS) // 2

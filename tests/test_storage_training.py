@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
 import yaml
 from corpus_tools import contents, copy_project, corpus_files, environment, parameters, prepare, run_stage
@@ -45,7 +44,7 @@ def home(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("extract", "data/clips", "data/selection.parquet", "data/features/mfcc"),
     ):
         assert run_stage(folder, stage, *arguments).code == 0
-    fsspec.filesystem("s3").put(f"{folder}/data/features", f"{BUCKET}/features", recursive=True)
+    store.put("features", folder / "data/features")
     return folder
 
 
@@ -121,10 +120,10 @@ def test_a_cache_fetches_again_what_has_another_hash_and_refuses_what_was_not_wr
     place = Path(near.path, shard.file)
     place.write_bytes(place.read_bytes()[:-1] + b"?")
     assert files.sha256(f"{cached(far, str(tmp_path), ['test']).path}/{shard.file}") == shard.sha256
-    fsspec.filesystem("s3").copy(far.path, f"{BUCKET}/other", recursive=True)
+    store.put("other", home / "data/features/mfcc" / Path(far.path).name)
     other = open_store(f"{REMOTE}/other")
     wrong = files.read_bytes(f"{far.path}/{shard.file}")[:-1] + b"?"
-    fsspec.filesystem("s3").pipe_file(f"{BUCKET}/other/{shard.file}", wrong)
+    store.client.put_object(Bucket=BUCKET, Key=f"other/{shard.file}", Body=wrong)
     with pytest.raises(DataError, match=r"is not the file that was written: make the store again"):
         cached(other, str(tmp_path / "new"), ["test"])
     with pytest.raises(DataError, match="name a folder of a local disk"):

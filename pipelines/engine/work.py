@@ -148,7 +148,6 @@ def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
     key = hashlib.sha256(text.encode()).hexdigest()[:_PLAN_DIGITS]
     work = Work(output, home, files.join(home, key))
     _unwritten.pop(work.folder, None)
-    files.end_uploads(home)
     for name in files.names(home):
         if name != key and (_PLAN_NAME.fullmatch(name) or name.startswith(".")):
             files.remove(files.join(home, name))
