@@ -94,6 +94,15 @@ def test_every_stage_makes_the_same_files_as_on_a_disk_and_leaves_no_other(
     assert remote_contents(server, "data") == contents(home / "data")
 
 
+def test_what_is_dealt_out_to_the_shards_stays_on_this_machine_and_goes(home: Path, server: ObjectStore) -> None:
+    temporary = home / "temporary"
+    temporary.mkdir()
+    server.counts()
+    assert run_stage(home, "ingest", "raw", f"{REMOTE}/dealt", TMPDIR=str(temporary)).code == 0
+    assert not [key for _, key in server.counts() if "spill-" in key]
+    assert [os.listdir(each) for each in temporary.iterdir()] == [[]]
+
+
 @pytest.mark.parametrize("stage", ["ingest", "extract"])
 def test_a_shard_takes_few_requests_besides_its_data(stage: str, made: dict[str, Counts]) -> None:
     views = 2 if stage == "extract" else 1

@@ -29,6 +29,7 @@ from base.boot import boot_id
 from base.claim import remove_empty, work_of_file, work_of_folder
 from base.command import sentence
 from base.errors import DataError
+from pipelines.engine import scratch
 from stores import writing
 from stores.manifest import PLAN_FILE
 
@@ -73,11 +74,14 @@ class Work:
         output: where the output belongs: the folder of a store, or a file.
         home: folder of the unfinished work on that output.
         folder: folder in it of this plan alone.
+        passing: folder of what one step leaves for the next: the same, or one of this machine for work on remote
+            storage that is all done here.
     """
 
     output: str
     home: str
     folder: str
+    passing: str
 
     @property
     def staged(self) -> str:
@@ -87,6 +91,10 @@ class Work:
     def path(self, name: str) -> str:
         """Path of a file of the unfinished work."""
         return files.join(self.folder, name)
+
+    def passing_path(self, name: str) -> str:
+        """Path of a file that one step leaves for the next."""
+        return files.join(self.passing, name)
 
     def report_path(self, step: str, index: int) -> str:
         """Path of the report on an item of a step."""
@@ -123,14 +131,15 @@ class Work:
             _unwritten.setdefault(self.folder, message)
 
 
-def begin_store(folder: str, plan: dict[str, Any]) -> Work:
+def begin_store(folder: str, plan: dict[str, Any], passing_bytes: int | None = None) -> Work:
     """Begin or resume the work on a store.
 
     Args:
         folder: folder of the store.
         plan: all that decides the bytes of the output.
+        passing_bytes: about how much the steps leave for each other, where they all run on this machine.
     """
-    return _begin(folder, work_of_folder(folder), plan)
+    return _begin(folder, work_of_folder(folder), plan, passing_bytes)
 
 
 def begin_file(path: str, plan: dict[str, Any]) -> Work:
@@ -143,10 +152,11 @@ def begin_file(path: str, plan: dict[str, Any]) -> Work:
     return _begin(path, work_of_file(path), plan)
 
 
-def _begin(output: str, home: str, plan: dict[str, Any]) -> Work:
+def _begin(output: str, home: str, plan: dict[str, Any], passing_bytes: int | None = None) -> Work:
     text = files.to_json({**plan, "code_version": __version__})
     key = hashlib.sha256(text.encode()).hexdigest()[:_PLAN_DIGITS]
-    work = Work(output, home, files.join(home, key))
+    folder = files.join(home, key)
+    work = Work(output, home, folder, scratch.folder(home, key, passing_bytes) or folder)
     _unwritten.pop(work.folder, None)
     for name in files.names(home):
         if name != key and (_PLAN_NAME.fullmatch(name) or name.startswith(".")):
@@ -218,6 +228,8 @@ def clear(work: Work) -> None:
                 _remove(work.path(name))
         _remove(work.folder)
     remove_empty(work.home)
+    if work.passing != work.folder:
+        _remove(work.passing)
 
 
 def _remove(path: str) -> None:

@@ -53,8 +53,9 @@ def ingest(raw: str, output: str, config: Ingest, beam_options: tuple[str, ...])
     manifest = _manifest(archives, config)
     with claimed(output, work_of_folder(output), lambda: foreign_file(output, "clips")):
         parts = divide(archives, raw)
-        work = begin_store(output, {"manifest": manifest.to_json(), "parts": [part.start for part in parts]})
         total_bytes = sum(part.bytes for part in parts)
+        plan = {"manifest": manifest.to_json(), "parts": [part.start for part in parts]}
+        work = begin_store(output, plan, None if engine.name else total_bytes)
 
         def progress() -> tuple[int, int]:
             scattered = scattered_bytes(work, parts)

@@ -80,7 +80,7 @@ class Scatter(Step[Part, Scattered]):
 
     def holds(self, report: Scattered, work: Work) -> bool:
         """Whether each spill is still there, or its shard finished."""
-        present = set(files.names(work.folder))
+        present = set(files.names(work.passing))
         return all(
             spill.name(report.index, shard) in present or self._next_step.read_report(shard, work)
             for shard in range(self._config.shards)
@@ -144,7 +144,7 @@ def _open_spills(stack: ExitStack, work: Work, part: int, shards: int) -> list[B
         if hard != resource.RLIM_INFINITY and hard < needed:
             raise DataError(f"ingest.shards {shards} needs {needed} open files, the system allows {hard}: take fewer")
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    paths = [work.path(spill.name(part, shard)) for shard in range(shards)]
+    paths = [work.passing_path(spill.name(part, shard)) for shard in range(shards)]
     return stack.enter_context(files.published_together(paths))
 
 

@@ -148,8 +148,8 @@ class Seal(Step[tuple[int, Any], Sealed]):
 
     def clean(self, item: tuple[int, Any], work: Work) -> None:
         """Delete the spills of a finished shard, so that audio is there only once; remote ones go together at last."""
-        if not files.is_remote(work.folder):
-            files.remove_files(work.folder, [spill.name(part.index, item[0]) for part in item[1]])
+        if not files.is_remote(work.passing):
+            files.remove_files(work.passing, [spill.name(part.index, item[0]) for part in item[1]])
 
 
 def part_path(work: Work, table: str, index: int) -> str:

@@ -119,7 +119,7 @@ class Spills:
         found, recordings = list[Source](), list[Source]()
         for part in sorted(parts, key=lambda each: each.index):
             archive = archives[part.file]
-            file = stack.enter_context(files.open_pinned(work.path(spill.name(part.index, index))))
+            file = stack.enter_context(files.open_pinned(work.passing_path(spill.name(part.index, index))))
             for header, offset in spill.index(file):
                 match header["kind"]:
                     case "listed":
