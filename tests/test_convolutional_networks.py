@@ -1,4 +1,4 @@
-"""Claims about DS-CNN, BC-ResNet, MatchboxNet and the CNN with batch normalization: those published, and trainable."""
+"""Claims about DS-CNN, BC-ResNet, MatchboxNet, ResNet and the CNN with batch normalization: as published, trainable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from results.network_file import read_network, write_network
 from training import models
 from training.config import Model
 from training.inputs import Inputs
-from training.models import batchnorm_cnn, bc_resnet, ds_cnn, matchboxnet
+from training.models import batchnorm_cnn, bc_resnet, ds_cnn, matchboxnet, resnet
 from training.train import train
 
 Array = npt.NDArray[Any]
@@ -31,6 +31,7 @@ Array = npt.NDArray[Any]
 DS_CNN = ds_cnn.Numbers(filters=64, separable_convolutions=4, dropout_first=0.2, dropout_last=0.4)
 BC_RESNET_1 = bc_resnet.Numbers(tau=1, dropout=0.1)
 MATCHBOXNET = matchboxnet.Numbers(kernel_sizes=(13, 15, 17), repeats=1, filters=64, dropout=0.0)
+RESNET = resnet.Numbers(filters=(16, 32, 64), blocks=2, dropout=0.0)
 BATCHNORM_CNN = batchnorm_cnn.Numbers(
     side=32, filters=(32, 64), dense_units=(1024, 128), dropout_convolutions=0.25, dropout_dense=0.5
 )
@@ -39,6 +40,7 @@ CASES: dict[str, tuple[tuple[int, int], Any]] = {
     "ds_cnn": ((49, 10), DS_CNN),
     "bc_resnet": ((31, 40), BC_RESNET_1),
     "matchboxnet": ((40, 20), dataclasses.replace(MATCHBOXNET, repeats=2, filters=16, dropout=0.1)),
+    "resnet": ((21, 16), resnet.Numbers(filters=(4, 8), blocks=2, dropout=0.1)),
     "batchnorm_cnn": ((20, 16), SMALLER_CNN),
 }
 SEED = 3
@@ -267,6 +269,24 @@ def reference_bc_resnet(features: Array, weights: dict[str, Array]) -> Array:
     return classified(x.mean(axis=(2, 3)), weights)
 
 
+def reference_resnet(features: Array, weights: dict[str, Array], stages: int, blocks: int) -> Array:
+    """The forward pass of figure 2 and section 4.2 of the paper, padded as TensorFlow does for strides."""
+
+    def convolution(x: Array, name: str, stride: int) -> Array:
+        kernel = full(weights[f"{name}/kernel"])
+        missing = [max((-(-size // stride) - 1) * stride + kernel.shape[-1] - size, 0) for size in x.shape[2:]]
+        x = np.pad(x, ((0, 0), (0, 0), *((each // 2, each - each // 2) for each in missing)))
+        return normalized(convolved(x, kernel, (stride, stride)), weights, f"{name}_normalization", 1e-3)
+
+    x = relu(convolution(features[:, None], "head", 2))
+    for stage in range(1, stages + 1):
+        for block in range(1, blocks + 1):
+            name, stride = f"stage_{stage}_block_{block}", 2 if stage > 1 and block == 1 else 1
+            shortcut = convolution(x, f"{name}_shortcut", stride) if stride > 1 else x
+            x = relu(convolution(relu(convolution(x, f"{name}_1", stride)), f"{name}_2", 1) + shortcut)
+    return classified(x.mean(axis=(2, 3)), weights)
+
+
 def reference_matchboxnet(features: Array, weights: dict[str, Array], blocks: int, repeats: int) -> Array:
     """The forward pass of NeMo's ConvASREncoder and ConvASRDecoderClassification with matchboxnet_3x1x64_v2.yaml."""
 
@@ -330,6 +350,21 @@ def test_matchboxnet_equals_nemos_computation(repeats: int) -> None:
     features = clips((40, 20))
     expected = reference_matchboxnet(features, weights_of(built), blocks=3, repeats=repeats)
     np.testing.assert_allclose(built(features), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(21, 16), (24, 15)])
+def test_resnet_equals_an_independent_computation(shape: tuple[int, int]) -> None:
+    built = with_random_weights(network("resnet", shape, CASES["resnet"][1]))
+    features = clips(shape)
+    np.testing.assert_allclose(built(features), reference_resnet(features, weights_of(built), 2, 2), atol=1e-4)
+
+
+def test_resnet_has_the_parameters_that_its_paper_leads_to() -> None:
+    stages = sum(9 * wide * (before + 3 * wide) for before, wide in ((16, 16), (16, 32), (32, 64)))
+    shortcuts = 16 * 32 + 32 * 64
+    normalizations = 2 * (16 + 4 * (16 + 32 + 64) + 32 + 64)
+    built = network("resnet", (101, 40), RESNET)
+    assert count(built.trainable_weights) == 5 * 5 * 16 + stages + shortcuts + normalizations + 64 * 12 + 12
 
 
 def test_ds_cnn_equals_the_computation_of_mlperf_tiny() -> None:

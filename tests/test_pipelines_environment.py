@@ -1,4 +1,4 @@
-"""The stages run without a library of training; in an environment of their own Beam and fsspec know the clouds."""
+"""The stages run without a library of training; in an environment of their own the clouds are known."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import shard_hashes
 from apache_beam.io.filesystems import FileSystems
 from corpus_tools import environment, run_stage, tar_gz, write_parameters, write_raw
 
+from base import files
 from pipelines.engine.runner import prepare
 
 OF_TRAINING = ("dvc", "keras", "librosa", "matplotlib", "sklearn", "tensorboard", "tensorflow", "torch")
@@ -89,22 +90,21 @@ def test_dataflow_is_a_runner() -> None:
 
 
 @in_their_own_environment
-@pytest.mark.parametrize(
-    ("path", "beams", "fsspecs", "anonymous"),
-    [
-        ("gs://bucket/folder/file", "GCSFileSystem", "gcsfs", {"token": "anon"}),
-        ("s3://bucket/folder/file", "S3FileSystem", "s3fs", {"anon": True}),
-    ],
-)
-def test_beam_and_fsspec_know_the_storage(path: str, beams: str, fsspecs: str, anonymous: dict[str, object]) -> None:
-    assert type(FileSystems.get_filesystem(path)).__name__ == beams
-    system, inner = fsspec.core.url_to_fs(path, **anonymous)
-    assert type(system).__module__.partition(".")[0] == fsspecs
+def test_clients_of_googles_storage_are_there() -> None:
+    assert type(FileSystems.get_filesystem("gs://bucket/folder/file")).__name__ == "GCSFileSystem"
+    system, inner = fsspec.core.url_to_fs("gs://bucket/folder/file", token="anon")
+    assert type(system).__module__.partition(".")[0] == "gcsfs"
     assert inner == "bucket/folder/file"
 
 
+@in_their_own_environment
+def test_clients_of_amazons_storage_are_there(bucket: list[str]) -> None:
+    assert type(FileSystems.get_filesystem("s3://bucket/folder/file")).__name__ == "S3FileSystem"
+    assert files.size("s3://bucket/shard") == len(OBJECT)
+
+
 OBJECT = bytes(range(256)) * 50_000
-"""12.8 MB: three of gcsfs's blocks of 5 MB, one of s3fs's of 50 MB."""
+"""12.8 MB: three of gcsfs's blocks of 5 MB."""
 
 
 class Bucket(BaseHTTPRequestHandler):

@@ -94,13 +94,13 @@ def test_every_stage_makes_the_same_files_as_on_a_disk_and_leaves_no_other(
     assert remote_contents(server, "data") == contents(home / "data")
 
 
-def test_what_is_dealt_out_to_the_shards_stays_on_this_machine_and_goes(home: Path, server: ObjectStore) -> None:
-    temporary = home / "temporary"
-    temporary.mkdir()
-    server.counts()
-    assert run_stage(home, "ingest", "raw", f"{REMOTE}/dealt", TMPDIR=str(temporary)).code == 0
-    assert not [key for _, key in server.counts() if "spill-" in key]
-    assert [os.listdir(each) for each in temporary.iterdir()] == [[]]
+def test_what_is_dealt_out_to_the_shards_stays_on_this_machine_and_goes(
+    store: ObjectStore, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    run_stages(home, f"{REMOTE}/dealt", STAGES[:1])
+    assert not [key for _, key in store.counts() if "spill-" in key]
+    assert [os.listdir(each) for each in tmp_path.glob("keyword-spotting-*")] == [[]]
 
 
 @pytest.mark.parametrize("stage", ["ingest", "extract"])
