@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import obstore
+from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError, PreconditionError
+from obstore.store import S3Store
+
 from base.errors import DataError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
-
-PROTOCOLS: Final = ("s3", "s3a")
 
 _LARGEST_BYTES: Final = 5 << 30
 """That one request can send or copy (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html). Uploads in
@@ -58,8 +60,6 @@ T = TypeVar("T")
 class Bucket:
     """A bucket, with those of fsspec's methods that the project uses; paths are keys."""
 
-    protocol: Final = PROTOCOLS
-
     def __init__(self, name: str) -> None:
         """Set up a client; it asks for nothing yet.
 
@@ -70,15 +70,12 @@ class Bucket:
 
     def cat_file(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         """The content of a file, or of a range of it, which ends where the file does."""
-        import obstore
-
         if start is None or end is None:
             return _again(lambda: bytes(obstore.get(self._store, key).bytes()))
         return _again(lambda: bytes(obstore.get_range(self._store, key, start=start, end=end)))
 
     def get_file(self, key: str, target: str) -> None:
         """Copy a file to a local one."""
-        import obstore
 
         def copy() -> None:
             with open(target, "wb") as file:
@@ -89,8 +86,6 @@ class Bucket:
 
     def pipe_file(self, key: str, data: bytes | mmap.mmap) -> None:
         """Write a file."""
-        import obstore
-
         _again(lambda: obstore.put(self._store, key, data, use_multipart=False))
 
     def put_file(self, source: str, key: str) -> None:
@@ -115,38 +110,28 @@ class Bucket:
 
     def info(self, key: str) -> dict[str, Any]:
         """Size and mark of a file."""
-        import obstore
-
         found = _again(lambda: obstore.head(self._store, key))
         return {"name": key, "type": "file", "size": found["size"], "ETag": found["e_tag"]}
 
     def ls(self, key: str, detail: bool = True) -> list[dict[str, Any]]:
         """The files and folders directly in a folder."""
-        import obstore
-
         found = _again(lambda: obstore.list_with_delimiter(self._store, key.rstrip("/") or None))
         folders = [{"name": each, "type": "directory", "size": 0} for each in found["common_prefixes"]]
         return [*folders, *({"name": each["path"], "type": "file", "size": each["size"]} for each in found["objects"])]
 
     def find(self, key: str) -> list[str]:
         """The keys of all files below a folder, and that of a file of this name, which may not be there."""
-        import obstore
-
         prefix = key.rstrip("/") or None
         found = _again(lambda: [each["path"] for some in obstore.list(self._store, prefix) for each in some])
         return [*found, *([key] if key else [])]
 
     def rm(self, keys: Sequence[str]) -> None:
         """Delete files, those that are there, a thousand in a request."""
-        import obstore
-
         if keys:
             _again(lambda: obstore.delete(self._store, list(keys)))
 
     def copy(self, sources: Sequence[str], keys: Sequence[str]) -> None:
         """Have the server copy files, some at once."""
-        import obstore
-
         _at_once(lambda source, key: _again(lambda: obstore.copy(self._store, source, key)), sources, keys)
 
     def create(self, key: str, data: bytes) -> bool:
@@ -158,9 +143,6 @@ class Bucket:
         Raises:
             NotImplementedError: the server has no such request.
         """
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError
-
         try:
             _again(lambda: obstore.put(self._store, key, data, mode="create", use_multipart=False))
         except AlreadyExistsError:
@@ -171,6 +153,15 @@ class Bucket:
             raise
         return True
 
+    def marked(self, key: str) -> tuple[bytes, str]:
+        """The content of a file, and the mark by which `replace` knows it."""
+
+        def get() -> tuple[bytes, str]:
+            found = obstore.get(self._store, key)
+            return bytes(found.bytes()), str(found.meta["e_tag"])
+
+        return _again(get)
+
     def replace(self, key: str, data: bytes, mark: str) -> str:
         """Write a file in place of the one that has a mark.
 
@@ -180,9 +171,6 @@ class Bucket:
         Raises:
             FileExistsError: there is another one now, or none; or it was written, and the answer was lost.
         """
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
         try:
             done = _again(lambda: obstore.put(self._store, key, data, mode={"e_tag": mark}, use_multipart=False))
         except (PreconditionError, AlreadyExistsError, FileNotFoundError) as error:
@@ -212,8 +200,6 @@ def check_process() -> None:
 
 
 def _client(name: str) -> Any:
-    from obstore.store import S3Store
-
     own = {} if "AWS_ACCESS_KEY_ID" in os.environ else _of_profile()
     endpoint = own.get("endpoint") or next(
         (os.environ[each] for each in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if os.environ.get(each)), ""
@@ -266,8 +252,6 @@ def _at_once(call: Callable[[str, str], object], firsts: Sequence[str], seconds:
 
 def _again(call: Callable[[], T]) -> T:
     """What a call gives, which is made again where its connection broke; no server has said no to it."""
-    from obstore.exceptions import GenericError
-
     for attempt in range(_MORE_ATTEMPTS):
         try:
             return call()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from base import amazon_storage, hadoop
-from base.remote import place_of, protocol, told_of, write_bytes
+from typing import cast
+
+from base import hadoop
+from base.remote import S3, place_of, protocol, told_of, write_bytes
 
 
 def create(path: str, data: bytes) -> bool:
@@ -17,7 +19,7 @@ def create(path: str, data: bytes) -> bool:
     """
     with told_of(path):
         place = place_of(path)
-        if protocol(path) in amazon_storage.PROTOCOLS:
+        if protocol(path) in S3:
             return bool(place.system.create(place.path, data))
         try:
             if protocol(path) in hadoop.PROTOCOLS:
@@ -36,8 +38,9 @@ def read_marked(path: str) -> tuple[bytes, str] | None:
     with told_of(path):
         place = place_of(path)
         try:
-            mark = place.system.info(place.path)["ETag"] if protocol(path) in amazon_storage.PROTOCOLS else ""
-            return place.system.cat_file(place.path), mark  # the mark is no newer than the content
+            if protocol(path) in S3:
+                return cast("tuple[bytes, str]", place.system.marked(place.path))
+            return place.system.cat_file(place.path), ""
         except FileNotFoundError:
             return None
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
-from base import amazon_storage, google_storage, hadoop
+from base import google_storage, hadoop
 from base.errors import DataError
 
 MARK: Final = "://"
@@ -29,6 +29,8 @@ _AT_ONCE_BYTES: Final = 1 << 20
 
 _MARKS: Final = ("ETag", "etag", "LastModified", "mtime", "created", "modification_time")
 """What file systems call the mark of a file's content or date."""
+S3: Final = ("s3", "s3a")
+
 _SECRET: Final = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 _LIBRARIES: Final = {
     "s3": "obstore",
@@ -69,11 +71,13 @@ def place_of(path: str) -> Place:
     """
     if _SECRET.search(path):
         raise DataError(f"{without_secrets(path)} has a password in its address: leave it to the environment")
-    if protocol(path) in amazon_storage.PROTOCOLS:
+    if protocol(path) in S3:
+        from base import amazon_storage  # no client of storage is of any use to local work
+
         amazon_storage.check_process()
         name, _, key = path.partition(MARK)[2].partition("/")
         return Place(amazon_storage.bucket(name), key)
-    import fsspec  # slow to import, and of no use to local work
+    import fsspec
 
     options = hadoop.options(path) if protocol(path) in hadoop.PROTOCOLS else {"use_listings_cache": False}
     return Place(*fsspec.core.url_to_fs(path, **options))

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Final, cast
 
 from base import hadoop
-from base.amazon_storage import PROTOCOLS as S3
-from base.amazon_storage import Bucket
-from base.remote import place_of, protocol, send, told_of
+from base.remote import S3, place_of, protocol, send, told_of
 
 _SENT_AT_ONCE: Final = 4
 """Files that are in memory at the same time."""
@@ -50,7 +48,7 @@ def remove(path: str) -> None:
     """Delete a file, or a folder with all that it holds, where there is one."""
     with told_of(path):
         place = place_of(path)
-        _delete(place.system, list(place.system.find(place.path)))
+        _delete(protocol(path), place.system, list(place.system.find(place.path)))
         if protocol(path) not in _OBJECT_STORES and place.system.exists(place.path):
             inner = place.system.find(place.path, withdirs=True)
             for folder in sorted({*inner, place.path}, key=len, reverse=True):
@@ -77,11 +75,11 @@ def remove_files(paths: Sequence[str]) -> None:
         return
     with told_of(paths[0]):
         places = [place_of(path) for path in paths]
-        _delete(places[0].system, [place.path for place in places])
+        _delete(protocol(paths[0]), places[0].system, [place.path for place in places])
 
 
-def _delete(system: Any, paths: Sequence[str]) -> None:
-    if isinstance(system, Bucket):
+def _delete(kind: str, system: Any, paths: Sequence[str]) -> None:
+    if kind in S3:
         system.rm(paths)
         return
     for path in paths:
@@ -99,7 +97,7 @@ def move(source: str, target: str) -> None:
             one.system.mv(one.path, other.path, overwrite=True)
         else:
             one.system.copy([one.path], [other.path])
-            _delete(one.system, [one.path])
+            _delete(protocol(source), one.system, [one.path])
 
 
 def move_files(source: str, target: str, names: Sequence[str]) -> None:

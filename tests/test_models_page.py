@@ -32,8 +32,13 @@ def blocks() -> list[dict[str, Any]]:
 
 
 def entries() -> dict[str, Any]:
-    """All entries of `models`."""
-    return {name: entry for block in blocks() for name, entry in block.get("models", {}).items()}
+    """All entries of `models` and of `distilled`."""
+    return {
+        name: entry
+        for block in blocks()
+        for section in ("models", "distilled")
+        for name, entry in block.get(section, {}).items()
+    }
 
 
 def views() -> dict[str, Any]:
