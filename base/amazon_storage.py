@@ -44,6 +44,7 @@ _MORE_ATTEMPTS: Final = 4
 """Where a connection breaks in a way that obstore does not take up itself."""
 _CONNECT_SECONDS: Final = 10
 _SILENCE_SECONDS: Final = 60
+"""Without more of an answer. A file that is sent, or copied by the server, is answered at its end alone."""
 _LONGEST_SECONDS: Final = 3600
 
 _ASKED_AGAIN: Final = timedelta(minutes=5)
@@ -66,7 +67,8 @@ class Bucket:
         Raises:
             DataError: there are no credentials, or this process is a fork of one that has used such storage.
         """
-        self._store = _client(name)
+        self._store = _client(name, _SILENCE_SECONDS)
+        self._patient = _client(name)
 
     def cat_file(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         """The content of a file, or of a range of it, which ends where the file does."""
@@ -86,7 +88,7 @@ class Bucket:
 
     def pipe_file(self, key: str, data: bytes | mmap.mmap) -> None:
         """Write a file."""
-        _again(lambda: obstore.put(self._store, key, data, use_multipart=False))
+        _again(lambda: obstore.put(self._patient, key, data, use_multipart=False))
 
     def put_file(self, source: str, key: str) -> None:
         """Write what a local file holds, which memory does not.
@@ -132,7 +134,7 @@ class Bucket:
 
     def copy(self, sources: Sequence[str], keys: Sequence[str]) -> None:
         """Have the server copy files, some at once."""
-        _at_once(lambda source, key: _again(lambda: obstore.copy(self._store, source, key)), sources, keys)
+        _at_once(lambda source, key: _again(lambda: obstore.copy(self._patient, source, key)), sources, keys)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file unless there is one, such that of several who do so at once, one alone succeeds.
@@ -199,7 +201,7 @@ def check_process() -> None:
         )
 
 
-def _client(name: str) -> Any:
+def _client(name: str, silence_seconds: float = _LONGEST_SECONDS) -> S3Store:
     own = {} if "AWS_ACCESS_KEY_ID" in os.environ else _of_profile()
     endpoint = own.get("endpoint") or next(
         (os.environ[each] for each in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if os.environ.get(each)), ""
@@ -208,7 +210,7 @@ def _client(name: str) -> Any:
     options: ClientConfig = {
         "allow_http": is_plain,
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-        "read_timeout": timedelta(seconds=_SILENCE_SECONDS),
+        "read_timeout": timedelta(seconds=silence_seconds),
         "timeout": timedelta(seconds=_LONGEST_SECONDS),
     }
     return S3Store(
