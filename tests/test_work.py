@@ -13,8 +13,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from base import files
 from base.errors import DataError
+from pipelines.engine.steps import JointStep, Step, run_step
 from pipelines.engine.transforms import Commit, JointMap, ShardMap, _Commit
-from pipelines.engine.work import JointStep, Step, Work, begin_file, begin_store, finish, is_committed, run_step
+from pipelines.engine.work import Work, begin_file, begin_store, finish, is_committed
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from features.quality import measure
 from pipelines.augment.config import Kind, Noise, Room
 from pipelines.augment.materials import read_materials
 from pipelines.clip_records import clip_records
-from pipelines.engine.work import Step, Work
+from pipelines.engine.steps import Step
+from pipelines.engine.work import Work
 from stores.catalog import CATALOG_SCHEMA
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD

@@ -16,18 +16,8 @@ from base import files
 from base.errors import DataError
 from pipelines.engine import pool
 from pipelines.engine.counters import count
-from pipelines.engine.work import (
-    FAULTS,
-    JointStep,
-    Step,
-    Work,
-    commit,
-    is_committed,
-    put_in_place,
-    run_joint_step,
-    run_step,
-    timed,
-)
+from pipelines.engine.steps import FAULTS, JointStep, Step, run_joint_step, run_step, timed
+from pipelines.engine.work import Work, commit, is_committed, put_in_place
 
 _KILLED = DataError(
     "a worker process was killed, perhaps for lack of memory: run the same command again to resume; "

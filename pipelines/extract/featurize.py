@@ -20,7 +20,8 @@ from features.splits import SPLITS, SplitName
 from features.statistics import RunningTotals
 from features.views import View
 from pipelines.clip_records import clip_records
-from pipelines.engine.work import JointStep, Work
+from pipelines.engine.steps import JointStep
+from pipelines.engine.work import Work
 from stores.catalog import VIEW_CATALOG_SCHEMA
 from stores.manifest import Shard
 from stores.records import CLIP_RECORD, view_record

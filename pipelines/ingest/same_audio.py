@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from base import files
 from features import clip_id
 from features.audio import Second
+from pipelines.engine.steps import Step
 from pipelines.engine.transforms import ShardMap
-from pipelines.engine.work import Step, Work
+from pipelines.engine.work import Work
 from pipelines.ingest.config import Ingest
 from pipelines.ingest.scatter import Scattered, to_each_shard
 from pipelines.ingest.seal import Clip, part_path, usable_clips

@@ -16,7 +16,8 @@ from features.audio_file import AudioError, AudioFile
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS, is_line
 from features.views import CLIP_SAMPLES
 from pipelines import layouts
-from pipelines.engine.work import Step, Work
+from pipelines.engine.steps import Step
+from pipelines.engine.work import Work
 from pipelines.ingest import spill
 from pipelines.ingest.config import Ingest
 from pipelines.ingest.parts import Part, read

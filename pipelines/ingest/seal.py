@@ -17,7 +17,8 @@ from features.audio_file import AudioError, AudioFile
 from features.labels import SILENCE_CLASS
 from features.quality import measure
 from features.views import CLIP_SAMPLES
-from pipelines.engine.work import Step, Work
+from pipelines.engine.steps import Step
+from pipelines.engine.work import Work
 from pipelines.ingest import spill
 from pipelines.ingest.config import Ingest
 from pipelines.ingest.spilled import Facts, Rejected, Source, Spills, reject_row

@@ -24,8 +24,9 @@ from features import clip_id
 from features.labels import SILENCE_CLASS, UNKNOWN_CLASS
 from features.splits import SPLITS
 from pipelines.engine import runner
+from pipelines.engine.steps import Step
 from pipelines.engine.transforms import Commit, ShardMap
-from pipelines.engine.work import Step, Work, begin_file, finish, is_committed
+from pipelines.engine.work import Work, begin_file, finish, is_committed
 from pipelines.select.condition import columns_of, meets
 from pipelines.select.config import Select
 from pipelines.select.sampling import (

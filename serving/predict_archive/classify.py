@@ -18,7 +18,8 @@ from base.errors import DataError
 from features.audio import Samples, Second, first_sample, pad_or_trim
 from features.audio_file import AudioError, AudioFile
 from features.views import CLIP_SAMPLES, SAMPLE_RATE_HZ
-from pipelines.engine.work import Step, Work
+from pipelines.engine.steps import Step
+from pipelines.engine.work import Work
 from pipelines.ingest import spill
 from pipelines.ingest.tar import LARGEST_MEMBER_BYTES
 from serving.description import EXPORT_FILE

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from base import files
-from pipelines.engine.work import Step, Work
+from pipelines.engine.steps import Step
+from pipelines.engine.work import Work
 from pipelines.ingest import spill
 from pipelines.ingest.parts import read_archive
 from pipelines.ingest.tar import Member
