@@ -32,13 +32,8 @@ def blocks() -> list[dict[str, Any]]:
 
 
 def entries() -> dict[str, Any]:
-    """All entries of `models` and of `distilled`."""
-    return {
-        name: entry
-        for block in blocks()
-        for section in ("models", "distilled")
-        for name, entry in block.get(section, {}).items()
-    }
+    """All entries of `models`."""
+    return {name: entry for block in blocks() for name, entry in block.get("models", {}).items()}
 
 
 def views() -> dict[str, Any]:
