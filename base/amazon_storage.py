@@ -33,11 +33,11 @@ _AT_ONCE: Final = 8
 """Requests for one call that asks for several."""
 
 _RETRIES: Final[RetryConfig] = {
-    "max_retries": 8,
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+    "max_retries": 10,
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5), "base": 3},
     "retry_timeout": timedelta(minutes=3),
 }
-"""The waits before the retries come to some 15 s."""
+"""The waits, which are drawn at random, come to 10 to 20 s."""
 _FINAL: Final = ("status code", " retries, ")
 """What obstore says where a server has answered, and where it has made a request again as often as it is told to."""
 _MORE_ATTEMPTS: Final = 4
