@@ -1,19 +1,25 @@
-"""What another engine needs and is not there ends in one sentence before anything is touched."""
+"""What an engine needs and is not there is one sentence before anything is touched; so is a job that never ends."""
 
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from conftest import Call
 from corpus_tools import assert_refused, contents, run_stage
 
+from base import files
+from base.errors import DataError
 from pipelines.engine import elsewhere, needs
 from pipelines.engine.runner import prepare
+from pipelines.engine.work import begin_store
 
 NO_SUCH = "/no/such/program"
 ON_PRISM = ("--runner=PrismRunner", f"--prism_location={sys.executable}")
@@ -134,3 +140,22 @@ def test_paths_are_those_of_this_folder_wherever_workers_are(tmp_path: Path, mon
     assert other.place("data/raw") == str(tmp_path / "data/raw")
     assert other.place("s3://bucket/raw") == "s3://bucket/raw"
     assert prepare(()).place("data/raw") == "data/raw"
+
+
+class Endless:
+    """A job of Beam's that never ends."""
+
+    def wait_until_finish(self) -> None:
+        threading.Event().wait()
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
+def test_a_job_that_waits_for_a_dead_worker_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "_SECONDS_AFTER_DEATH", 0.5)
+    work = begin_store(str(tmp_path / "clips"), {})
+    files.write_text(work.started, "")
+    threading.Timer(0.5, logging.getLogger("PrismRunner").error, ["process failed while running (envID='a')"]).start()
+    with pytest.raises(DataError, match="a worker was killed, and the job waits for it"):
+        elsewhere._wait(cast("Any", Endless()), "PrismRunner", work, 30.0)

@@ -39,6 +39,9 @@ _START_SECONDS: Final = 50.0
 _START_SECONDS_ELSEWHERE: Final = 900.0
 """How long workers of a cluster may take, which pull an image first, or wait for their turn."""
 _POLL_SECONDS: Final = 0.5
+_DIED: Final = "process failed while running"
+"""What Prism says of a worker that died. Mostly it ends the job then; sometimes it waits for the worker for ever."""
+_SECONDS_AFTER_DEATH: Final = 10.0
 _LONGEST_REASON: Final = 300
 
 _log: str | None = None
@@ -166,22 +169,55 @@ def _wait(result: PipelineResult, name: str, work: Work, start_seconds: float) -
             faults.append(error)
 
     waiting = threading.Thread(target=wait, name="end of the pipeline", daemon=True)
-    waiting.start()
-    waiting.join(start_seconds)
-    if waiting.is_alive() and not files.is_file(work.started):
-        threading.Thread(target=_cancel, args=(result,), daemon=True).start()
-        raise DataError(
-            f"--runner={name}: no worker began within {start_seconds:.0f} s: see that the command, the pool or "
-            f"the image of --environment_type starts one; {_see_log()}"
-        )
-    waiting.join()
+    with _death_of_a_worker() as died:
+        waiting.start()
+        _join(waiting, start_seconds, died)
+        if waiting.is_alive() and not files.is_file(work.started):
+            what = "a worker ended before it began" if died else f"no worker began within {start_seconds:.0f} s"
+            advice = "see that the command, the pool or the image of --environment_type starts one"
+            raise _given_up(result, f"--runner={name}: {what}: {advice}")
+        _join(waiting, float("inf"), died)
+        if waiting.is_alive():
+            raise _given_up(
+                result,
+                f"--runner={name}: a worker was killed, and the job waits for it: run the same command again to resume",
+            )
     if faults and not work.failed():
         raise _failed(f"--runner={name} ended without a result", faults[0]) from faults[0]
 
 
-def _cancel(result: PipelineResult) -> None:
-    with suppress(Exception):
-        result.cancel()
+@contextmanager
+def _death_of_a_worker() -> Iterator[list[float]]:
+    """When Prism has said in the block that a worker process died: nothing, or the time, as of `time.monotonic`."""
+    died: list[float] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not died and _DIED in record.getMessage():
+                died.append(time.monotonic())
+
+    listening = Listening()
+    logging.getLogger().addHandler(listening)
+    try:
+        yield died
+    finally:
+        logging.getLogger().removeHandler(listening)
+
+
+def _join(waiting: threading.Thread, seconds: float, died: list[float]) -> None:
+    """Wait for the end of a thread, but only so long, and not much longer than until a worker has died."""
+    give_up = time.monotonic() + seconds
+    while waiting.is_alive() and time.monotonic() < min([give_up, *(each + _SECONDS_AFTER_DEATH for each in died)]):
+        waiting.join(_POLL_SECONDS)
+
+
+def _given_up(result: PipelineResult, message: str) -> DataError:
+    def cancel() -> None:
+        with suppress(Exception):
+            result.cancel()
+
+    threading.Thread(target=cancel, daemon=True).start()
+    return DataError(f"{message}; {_see_log()}")
 
 
 def _failed(what: str, error: Exception) -> DataError:
