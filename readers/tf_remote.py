@@ -67,7 +67,7 @@ class _Calls:
     """Calls from TensorFlow's threads into Python, which must be over before the process ends.
 
     TensorFlow waits for its threads when an iterator that is still there at the end is deleted; a thread that then
-    waits for Python's lock waits for ever. So new calls fail at once from there on, which stops the pipeline.
+    waits for Python's lock waits forever. So new calls fail at once from there on, which stops the pipeline.
     """
 
     def __init__(self) -> None:

@@ -32,6 +32,15 @@ def test_other_work_and_work_without_room_for_it_has_none(home: str, passing_byt
     assert scratch.folder(home, "plan", passing_bytes) is None
 
 
+def test_a_link_in_the_place_of_the_users_folder_is_not_followed(
+    temporary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (temporary / f"keyword-spotting-{os.getuid()}").symlink_to(other)
+    assert scratch.folder(HOME, "plan", 1000) is None
+    assert not list(other.iterdir())
+
+
 def test_what_a_killed_run_of_an_older_plan_has_left_goes_and_that_of_other_work_stays() -> None:
     older, other = scratch.folder(HOME, "older", 1), scratch.folder("memory://bucket/other/_work", "older", 1)
     assert older and other

@@ -1,4 +1,4 @@
-"""Runs a pipeline on another engine than this process: what fails ends in one sentence, and nothing waits for ever."""
+"""Runs a pipeline on another engine than this process: what fails ends in one sentence, and nothing waits forever."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _START_SECONDS_ELSEWHERE: Final = 900.0
 """How long workers of a cluster may take, which pull an image first, or wait for their turn."""
 _POLL_SECONDS: Final = 0.5
 _DIED: Final = "process failed while running"
-"""What Prism says of a worker that died. Mostly it ends the job then; sometimes it waits for the worker for ever."""
+"""What Prism says of a worker that died. Mostly it ends the job then; sometimes it waits for the worker forever."""
 _SECONDS_AFTER_DEATH: Final = 10.0
 _LONGEST_REASON: Final = 300
 
@@ -146,7 +146,7 @@ def run(
 
 
 def _start_seconds(options: PipelineOptions, name: str) -> float:
-    """Flink itself notices a worker that does not start; the others wait for it for ever."""
+    """Flink itself notices a worker that does not start; the others wait for it forever."""
     flinks = needs.kind_of(name) == "flinkrunner"
     docker = options.view_as(PortableOptions).environment_type == "DOCKER"
     return _START_SECONDS if needs.is_near(options, name) and not (flinks or docker) else _START_SECONDS_ELSEWHERE
