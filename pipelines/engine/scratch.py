@@ -28,7 +28,7 @@ def folder(home: str, plan: str, passing_bytes: int | None) -> str | None:
         passing_bytes: about how much will be there; None where the work is not all done on this machine.
 
     Returns:
-        The folder, which is there; None where the work is local, or not all done here, or there is no room or no such folder.
+        The folder, which is there; None where the work is local, or not all done here, or there is no room for it.
     """
     if passing_bytes is None or not files.is_remote(home):
         return None
