@@ -29,8 +29,8 @@ _LARGEST_BYTES: Final = 5 << 30
 """That one request can send or copy (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html). Uploads in
 parts have no such limit, but leave their parts behind, and billed, where they are broken off."""
 _PIECE_BYTES: Final = 8 << 20
-_AT_ONCE: Final = 8
-"""Requests for one call that asks for several."""
+_COPIED: Final = 8
+"""Files that the server is asked to copy at once."""
 
 _RETRIES: Final[RetryConfig] = {
     "max_retries": 10,
@@ -106,9 +106,9 @@ class Bucket:
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                     self.pipe_file(key, content)
 
-    def put(self, sources: Sequence[str], keys: Sequence[str]) -> None:
-        """Write what several local files hold, some at once."""
-        _at_once(self.put_file, sources, keys)
+    def put(self, sources: Sequence[str], keys: Sequence[str], batch_size: int) -> None:
+        """Write what several local files hold, as many at once as `batch_size` says."""
+        _at_once(self.put_file, sources, keys, batch_size)
 
     def info(self, key: str) -> dict[str, Any]:
         """Size and mark of a file."""
@@ -134,7 +134,7 @@ class Bucket:
 
     def copy(self, sources: Sequence[str], keys: Sequence[str]) -> None:
         """Have the server copy files, some at once."""
-        _at_once(lambda source, key: _again(lambda: obstore.copy(self._patient, source, key)), sources, keys)
+        _at_once(lambda source, key: _again(lambda: obstore.copy(self._patient, source, key)), sources, keys, _COPIED)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file unless there is one, such that of several who do so at once, one alone succeeds.
@@ -247,8 +247,8 @@ def _of_profile() -> dict[str, Any]:
     return {"credential_provider": current, **{name: value for name, value in found.items() if value}}
 
 
-def _at_once(call: Callable[[str, str], object], firsts: Sequence[str], seconds: Sequence[str]) -> None:
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
+def _at_once(call: Callable[[str, str], object], firsts: Sequence[str], seconds: Sequence[str], count: int) -> None:
+    with ThreadPoolExecutor(count) as threads:
         list(threads.map(call, firsts, seconds))
 
 

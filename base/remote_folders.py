@@ -31,8 +31,7 @@ def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
         with told_of(paths[0]):
             places = [place_of(path) for path in paths]
             sources, targets = [whole.name for whole in wholes], [place.path for place in places]
-            limit = {} if protocol(paths[0]) in S3 else {"batch_size": _SENT_AT_ONCE}
-            places[0].system.put(sources, targets, **limit)
+            places[0].system.put(sources, targets, batch_size=_SENT_AT_ONCE)
 
 
 def below(folder: str) -> list[str]:
