@@ -129,18 +129,19 @@ def run(
         SystemExit: the job was submitted, and nobody is to wait for it.
     """
     files.remove(work.started)
-    try:
-        pipeline = beam.Pipeline(runner=runner, options=options)
-        build(pipeline)
-        result = pipeline.run()
-    except Exception as error:
-        raise _failed(f"--runner={name} did not take the pipeline", error) from error
-    _keep_off_the_terminal()
-    if not waits(options):
-        command.say(f"{work.output}: the job was submitted; the output takes its place when the job ends")
-        raise SystemExit(0)
-    with watching():
-        _wait(result, name, work, _start_seconds(options, name))
+    with _death_of_a_worker() as died:
+        try:
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            build(pipeline)
+            result = pipeline.run()
+        except Exception as error:
+            raise _failed(f"--runner={name} did not take the pipeline", error) from error
+        _keep_off_the_terminal()
+        if not waits(options):
+            command.say(f"{work.output}: the job was submitted; the output takes its place when the job ends")
+            raise SystemExit(0)
+        with watching():
+            _wait(result, name, work, _start_seconds(options, name), died)
     if counted := totals(result):
         command.say(f"counted by {name}: {counted}")
 
@@ -152,8 +153,8 @@ def _start_seconds(options: PipelineOptions, name: str) -> float:
     return _START_SECONDS if needs.is_near(options, name) and not (flinks or docker) else _START_SECONDS_ELSEWHERE
 
 
-def _wait(result: PipelineResult, name: str, work: Work, start_seconds: float) -> None:
-    """Wait for the end of a pipeline, but for its first worker only so long.
+def _wait(result: PipelineResult, name: str, work: Work, start_seconds: float, died: list[float]) -> None:
+    """Wait for the end of a pipeline, but for its first worker only so long, and not for one that died.
 
     Raises:
         DataError: the pipeline failed, or no worker began.
@@ -169,19 +170,18 @@ def _wait(result: PipelineResult, name: str, work: Work, start_seconds: float) -
             faults.append(error)
 
     waiting = threading.Thread(target=wait, name="end of the pipeline", daemon=True)
-    with _death_of_a_worker() as died:
-        waiting.start()
-        _join(waiting, start_seconds, died)
-        if waiting.is_alive() and not files.is_file(work.started):
-            what = "a worker ended before it began" if died else f"no worker began within {start_seconds:.0f} s"
-            advice = "see that the command, the pool or the image of --environment_type starts one"
-            raise _given_up(result, f"--runner={name}: {what}: {advice}")
-        _join(waiting, float("inf"), died)
-        if waiting.is_alive():
-            raise _given_up(
-                result,
-                f"--runner={name}: a worker was killed, and the job waits for it: run the same command again to resume",
-            )
+    waiting.start()
+    _join(waiting, start_seconds, died)
+    if waiting.is_alive() and not files.is_file(work.started):
+        what = "a worker ended before it began" if died else f"no worker began within {start_seconds:.0f} s"
+        advice = "see that the command, the pool or the image of --environment_type starts one"
+        raise _given_up(result, f"--runner={name}: {what}: {advice}")
+    _join(waiting, float("inf"), died)
+    if waiting.is_alive():
+        raise _given_up(
+            result,
+            f"--runner={name}: a worker was killed, and the job waits for it: run the same command again to resume",
+        )
     if faults and not work.failed():
         raise _failed(f"--runner={name} ended without a result", faults[0]) from faults[0]
 
