@@ -13,10 +13,11 @@ import posixpath
 import shutil
 import stat
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO, Final, cast
 
 from base import remote, remote_folders
@@ -150,6 +151,17 @@ def sync(paths: Iterable[str]) -> None:
     elif local:
         with ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:
             list(threads.map(_sync, local))
+
+
+def sync_early(path: str) -> None:
+    """Have the disk begin with a local file that `sync` is to wait for later, while the caller goes on."""
+    if not is_remote(path):
+        threading.Thread(target=_sync_if_there, args=(path,), name=f"sync {path}", daemon=True).start()
+
+
+def _sync_if_there(path: str) -> None:
+    with suppress(OSError):
+        _sync(path)
 
 
 def _sync(path: str) -> None:
