@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import posixpath
@@ -24,6 +25,10 @@ from base import remote, remote_folders
 from base.errors import DataError
 
 _CHUNK_BYTES: Final = 1 << 20
+_BUFFER_BYTES: Final = 1 << 18
+"""Larger pieces at once halve what the kernel takes for them."""
+_BUFFERS_BYTES: Final = 1 << 25
+"""Of files that are written together."""
 _CANT_SYNC: Final = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems say that have no such call for a folder."""
 _SYNCS_AT_ONCE: Final = 8
@@ -107,7 +112,7 @@ def published(path: str, *, concurrent: bool = False, lasting: bool = False) -> 
         with remote.published(path) as file:
             yield file
         return
-    with published_path(path, concurrent=concurrent, lasting=lasting) as part, open(part, "wb") as file:
+    with _published(path, _BUFFER_BYTES, concurrent=concurrent, lasting=lasting) as file:
         yield file
 
 
@@ -118,8 +123,15 @@ def published_together(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
         with remote_folders.published_together(paths) as opened:
             yield opened
         return
+    buffer_bytes = min(_BUFFER_BYTES, max(_BUFFERS_BYTES // max(len(paths), 1), io.DEFAULT_BUFFER_SIZE))
     with ExitStack() as stack:
-        yield [stack.enter_context(published(path, concurrent=True)) for path in paths]
+        yield [stack.enter_context(_published(path, buffer_bytes, concurrent=True)) for path in paths]
+
+
+@contextmanager
+def _published(path: str, buffer_bytes: int, *, concurrent: bool, lasting: bool = False) -> Iterator[BinaryIO]:
+    with published_path(path, concurrent=concurrent, lasting=lasting) as part, open(part, "wb", buffer_bytes) as file:
+        yield file
 
 
 @contextmanager
