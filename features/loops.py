@@ -1,4 +1,4 @@
-"""The inner loops of the front end, compiled by Numba: one pass over the data where NumPy would need many.
+"""The inner loops of the front end and of what is measured of clips, compiled by Numba: one pass over the data where NumPy would need many.
 
 LLVM compiles them for the processor at hand, yet without leave to reorder or to fuse operations on floating-point
 numbers (https://numba.readthedocs.io/en/stable/user/performance-tips.html#fastmath), so that IEEE 754 alone decides
@@ -19,7 +19,8 @@ from features.arithmetic import LN_2
 Loop = TypeVar("Loop", bound=Callable[..., None])
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
+Places = Wholes = npt.NDArray[np.int64]
+Samples = npt.NDArray[np.int16]
 
 _ROOT_OF_HALF: Final = np.int32(0x3F3504F3)
 """The bits of √½."""
@@ -165,3 +166,29 @@ def add_to_totals(values: Floats, sums: Doubles, squares: Doubles, lowest: Float
             squares[column] += wide * wide
             lowest[column] = value if value < lowest[column] else lowest[column]
             highest[column] = value if value > highest[column] else highest[column]
+
+
+@compiled("void(Array(int16, 1, 'C', readonly=True), int64, int64[::1], int64[::1], int64[::1])")
+def frame_totals(samples: Samples, width: int, sums: Wholes, squares: Wholes, extremes: Wholes) -> None:
+    """Totals of frames that follow each other, the last of which may be shorter.
+
+    Args:
+        samples: (samples,), at least one.
+        width: samples of a frame.
+        sums: receives the sum of each frame, (frames,).
+        squares: receives the sum of its squares, (frames,).
+        extremes: receives the least and the greatest sample of all, (2,).
+    """
+    least = greatest = samples[0]
+    for frame in range(len(sums)):
+        of_frame = samples[frame * width : (frame + 1) * width]
+        total, of_squares = np.int64(0), np.int64(0)
+        for place in range(len(of_frame)):
+            value = of_frame[place]
+            wide = np.int64(value)
+            total += wide
+            of_squares += wide * wide
+            least = min(least, value)
+            greatest = max(greatest, value)
+        sums[frame], squares[frame] = total, of_squares
+    extremes[0], extremes[1] = least, greatest

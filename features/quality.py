@@ -1,7 +1,6 @@
 """What is measured of a clip's real samples: loudness, clipping, noise, silence, and speech cut off at an edge.
 
-All sums are of integers and below 2**53, so float64 holds them exactly in whatever order, and every processor measures
-the same.
+All sums are of integers, and those that become float64 are below 2**53, so every processor measures the same.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from bisect import bisect_left, bisect_right
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from features.arithmetic import LN_10, Doubles, exp
+from features.arithmetic import LN_10, exp
 from features.audio import Samples
 from features.views import FULL_SCALE, SAMPLE_RATE_HZ
 
@@ -25,6 +25,8 @@ SPEECH_PERCENTILE: Final = 95
 SILENT_BELOW_DBFS: Final = -50
 LEAST_CUT_SNR_DB: Final = 10
 """Below it, noise at an edge can't be told from speech."""
+
+Wholes = npt.NDArray[np.int64]
 
 _LOWEST, _HIGHEST = -int(FULL_SCALE), int(FULL_SCALE) - 1
 _UNIT: Final = FRAME_SAMPLES**2
@@ -75,22 +77,20 @@ def measure(samples: Samples, spoken: bool) -> Quality:
     """
     if samples.size == 0:
         return Quality(0.0, 0.0, 0, None, None, None, None)
-    lowest, highest = int(samples.min()), int(samples.max())
-    values = samples.astype(np.float64)
-    whole = samples.size - samples.size % FRAME_SAMPLES
-    (frames, energies), rest = _framed(values[:whole]), values[whole:]
-    energy = float(energies.sum() + np.einsum("i,i->", rest, rest))
-    powers = _powers(frames, energies)
+    frames, rest = divmod(samples.size, FRAME_SAMPLES)
+    sums, squares, extremes = _totals(samples)
+    lowest, highest = extremes.tolist()
+    powers = _powers(sums[:frames], squares[:frames])
     ordered = sorted(powers)
     snr_db = cut_start = cut_end = None
     if spoken and len(ordered) >= LEAST_FRAMES:
         noise, speech = (max(_percentile(ordered, each), _UNIT) for each in (NOISE_PERCENTILE, SPEECH_PERCENTILE))
         snr_db = bisect_right(_HALF_STEPS, speech / noise) / 100
-        edges = powers[0], _powers(*_framed(values[-FRAME_SAMPLES:]))[0] if rest.size else powers[-1]
+        edges = powers[0], _powers(*_totals(samples[-FRAME_SAMPLES:])[:2])[0] if rest else powers[-1]
         cut_start, cut_end = (snr_db >= LEAST_CUT_SNR_DB and edge * edge > noise * speech for edge in edges)
     return Quality(
         peak=max(highest, -lowest) / FULL_SCALE,
-        rms=math.sqrt(energy / samples.size) / FULL_SCALE,
+        rms=math.sqrt(int(squares.sum()) / samples.size) / FULL_SCALE,
         clipped=_clipped(samples, lowest, highest),
         snr_db=snr_db,
         cut_start=cut_start,
@@ -99,16 +99,19 @@ def measure(samples: Samples, spoken: bool) -> Quality:
     )
 
 
-def _framed(values: Doubles) -> tuple[Doubles, Doubles]:
-    """Whole frames of 20 ms, (frames, 320), and the sum of squares of each."""
-    frames = values.reshape(-1, FRAME_SAMPLES)
-    return frames, np.einsum("ij,ij->i", frames, frames)
+def _totals(samples: Samples) -> tuple[Wholes, Wholes, Wholes]:
+    """Sums and sums of squares of frames of 20 ms, the last of which may be shorter; the least and the greatest sample."""
+    from features import loops  # and Numba, which takes a while and which readers of what was measured do not need
+
+    sums, squares = np.empty((2, -(-samples.size // FRAME_SAMPLES)), np.int64)
+    extremes = np.empty(2, np.int64)
+    loops.frame_totals(np.ascontiguousarray(samples), FRAME_SAMPLES, sums, squares, extremes)
+    return sums, squares, extremes
 
 
-def _powers(frames: Doubles, energies: Doubles) -> list[float]:
+def _powers(sums: Wholes, squares: Wholes) -> list[float]:
     """The variance of each frame, in integers: times the square of its number of samples."""
-    sums = np.einsum("ij->i", frames)
-    powers: list[float] = (energies * FRAME_SAMPLES - sums * sums).tolist()
+    powers: list[float] = (squares * FRAME_SAMPLES - sums * sums).astype(np.float64).tolist()
     return powers
 
 

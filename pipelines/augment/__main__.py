@@ -7,7 +7,7 @@ if __name__ == "__main__":
 
     from pipelines.engine import start
 
-    start.import_ahead("pipelines.augment.multiply", "pipelines.augment.copies")
+    start.import_ahead("pipelines.augment.multiply", "pipelines.augment.copies", "features.loops")
 
     from base import command
     from pipelines.augment.augment import main

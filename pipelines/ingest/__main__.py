@@ -7,7 +7,7 @@ if __name__ == "__main__":
 
     from pipelines.engine import start
 
-    start.import_ahead("pipelines.ingest.scatter", "pipelines.ingest.seal")
+    start.import_ahead("pipelines.ingest.scatter", "pipelines.ingest.seal", "features.loops")
 
     from base import command
     from pipelines.ingest.ingest import main
