@@ -1,4 +1,4 @@
-"""The inner loops of the front end and of what is measured of clips, compiled by Numba: one pass over the data where NumPy would need many.
+"""Inner loops over samples and features, compiled by Numba: one pass over the data where NumPy would need many.
 
 LLVM compiles them for the processor at hand, yet without leave to reorder or to fuse operations on floating-point
 numbers (https://numba.readthedocs.io/en/stable/user/performance-tips.html#fastmath), so that IEEE 754 alone decides
@@ -19,7 +19,7 @@ from features.arithmetic import LN_2
 Loop = TypeVar("Loop", bound=Callable[..., None])
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Places = Wholes = npt.NDArray[np.int64]
+Wholes = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.int16]
 
 _ROOT_OF_HALF: Final = np.int32(0x3F3504F3)
@@ -79,7 +79,7 @@ def squared_magnitudes(parts: Floats, power: Floats) -> None:
 
 
 @compiled("void(float32[:, ::1], int64[::1], int64[::1], float32[::1], float32[:, ::1])")
-def project_bands(values: Floats, starts: Places, stops: Places, weights: Floats, sums: Floats) -> None:
+def project_bands(values: Floats, starts: Wholes, stops: Wholes, weights: Floats, sums: Floats) -> None:
     """Weighted sums of ranges of columns, each in order of its columns.
 
     Args:

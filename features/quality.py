@@ -100,7 +100,7 @@ def measure(samples: Samples, spoken: bool) -> Quality:
 
 
 def _totals(samples: Samples) -> tuple[Wholes, Wholes, Wholes]:
-    """Sums and sums of squares of frames of 20 ms, the last of which may be shorter; the least and the greatest sample."""
+    """Sums, and sums of squares, of frames of 20 ms, the last of which may be shorter; the two extreme samples."""
     from features import loops  # and Numba, which takes a while and which readers of what was measured do not need
 
     sums, squares = np.empty((2, -(-samples.size // FRAME_SAMPLES)), np.int64)

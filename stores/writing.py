@@ -67,7 +67,7 @@ def open_shard(folder: str, store: str, split: str, index: int, shards: int) -> 
     name = shard_file(store, split, index, shards)
     with files.published(files.join(folder, name), concurrent=True) as file:
         yield ShardWriter(file, name, split)
-    files.sync_early(files.join(folder, name))
+    files.begin_sync(files.join(folder, name))
 
 
 def commit(folder: str, manifest: Manifest, tables: Iterable[str]) -> Manifest:
