@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from features import loops
+from features import fourier, loops
 from features.arithmetic import exp as exp
 from features.arithmetic import log as log
+from features.lanes import LANES
 from features.micro import MicroTables
 from features.views import FULL_SCALE
 
@@ -29,6 +30,11 @@ Samples = npt.NDArray[np.int16]
 
 def power_spectra(samples: Samples, window: Floats, hop: int, count: int, length: int) -> Floats:
     """See `operations.Operations`, as for all functions here."""
+    plan = fourier.plan(length)
+    if plan and count >= LANES:
+        power = np.empty((len(samples), count, length // 2 + 1), np.float32)
+        fourier.power_spectra(samples.astype(np.float32), window, hop, length, *plan, power)
+        return power
     frames = np.empty((len(samples), count, length), np.float32)
     frames[:, :, len(window) :] = 0
     loops.window_frames(samples.astype(np.float32), window, hop, frames)
