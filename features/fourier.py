@@ -217,13 +217,13 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=8)
 def plan(length: int) -> Plan | None:
-    """How frames are transformed, or None where their length has another factor than 2, 3 and 5, or is odd."""
+    """How frames are transformed; None where their length is odd, below 14 or has another factor than 2, 3 and 5."""
     rest, factors = length, list[int]()
     for factor in (4, 2, 3, 5):
         while rest % factor == 0:
             rest //= factor
             factors.insert(0, factor)
-    if rest > 1 or length % 2:
+    if rest > 1 or length % 2 or length // 2 + 1 < LANES:
         return None
     if 2 in factors:  # SciPy takes it last
         factors.remove(2)

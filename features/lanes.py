@@ -37,13 +37,13 @@ def _generated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 class _LanesType(types.Type):
     def __init__(self) -> None:
-        super().__init__(name=f"Lanes({LANES})")  # type: ignore[no-untyped-call]
+        super().__init__(name=f"Lanes({LANES})")
 
 
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call]
 
 
 _LANES: Final = _LanesType()
