@@ -1,7 +1,8 @@
 """The front end's operations on NumPy arrays: the same bytes on every processor, in any batch and with any threads.
 
 Each is made of what IEEE 754 fixes, in an order that does not depend on the processor: SciPy's Fourier transforms are
-compiled for all processors alike, and the loops of `features.loops` add in a fixed order, where a BLAS chooses its own.
+compiled for all processors alike, `features.fourier` has their bits, and the loops of `features.loops` add in a fixed
+order, where a BLAS chooses its own.
 """
 
 from __future__ import annotations
