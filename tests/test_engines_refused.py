@@ -157,5 +157,19 @@ def test_a_job_that_waits_for_a_dead_worker_is_one_sentence(tmp_path: Path, monk
     work = begin_store(str(tmp_path / "clips"), {})
     files.write_text(work.started, "")
     threading.Timer(0.5, logging.getLogger("PrismRunner").error, ["process failed while running (envID='a')"]).start()
-    with pytest.raises(DataError, match="a worker was killed, and the job waits for it"):
-        elsewhere._wait(cast("Any", Endless()), "PrismRunner", work, 30.0)
+    with (
+        elsewhere._death_of_a_worker() as died,
+        pytest.raises(DataError, match="a worker was killed, and the job waits for it"),
+    ):
+        elsewhere._wait(cast("Any", Endless()), "PrismRunner", work, 30.0, died)
+
+
+def test_a_worker_that_died_before_the_job_was_waited_for_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elsewhere, "_SECONDS_AFTER_DEATH", 0.5)
+    work = begin_store(str(tmp_path / "clips"), {})
+    with elsewhere._death_of_a_worker() as died:
+        logging.getLogger("PrismRunner").error("process failed while running (envID='a')")
+        with pytest.raises(DataError, match="a worker ended before it began: see that the command"):
+            elsewhere._wait(cast("Any", Endless()), "PrismRunner", work, 30.0, died)
