@@ -14,6 +14,7 @@ import os
 import posixpath
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 import uuid
@@ -31,7 +32,6 @@ _BUFFER_BYTES: Final = 1 << 18
 _BUFFERS_BYTES: Final = 1 << 25
 """Of files that are written together."""
 _SYNC_FILE_RANGE_WRITE: Final = 2
-_sync_file_range: Final = getattr(ctypes.CDLL(None), "sync_file_range", None)
 _CANT_SYNC: Final = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems say that have no such call for a folder."""
 _SYNCS_AT_ONCE: Final = 8
@@ -173,13 +173,17 @@ def begin_sync(path: str) -> None:
 
     Unlike fsync(2), sync_file_range(2) takes no note of an error, which `sync` is to see.
     """
-    if _sync_file_range and not is_remote(path):
-        threading.Thread(target=_begin_sync, args=(path, _sync_file_range), daemon=True).start()
+    if sys.platform == "linux" and not is_remote(path):
+        threading.Thread(target=_begin_sync, args=(path,), daemon=True).start()
 
 
-def _begin_sync(path: str, sync_file_range: Callable[..., int]) -> None:
+def _begin_sync(path: str) -> int | None:
+    """What the call returns: 0, or -1 where it failed; None where the file has gone."""
     with suppress(FileNotFoundError), open(path, "rb") as file:
-        sync_file_range(file.fileno(), ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
+        begin, end = ctypes.c_int64(0), ctypes.c_int64(0)  # that is, the whole file
+        call: Callable[..., int] = ctypes.CDLL(None).sync_file_range
+        return call(file.fileno(), begin, end, ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
+    return None
 
 
 def _sync(path: str) -> None:

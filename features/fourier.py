@@ -254,7 +254,7 @@ def power_spectra(
     """Squared magnitudes of the Fourier transforms of windowed frames.
 
     Args:
-        samples: (clips, samples).
+        samples: (clips, samples), at least those of all frames.
         window: (window samples,), at most `length`.
         hop: samples from a frame to the next.
         length: of the transform; frames are followed by zeros.
