@@ -152,6 +152,13 @@ class Endless:
         """Do nothing."""
 
 
+class Broken(Endless):
+    """A job of Beam's that fails at once, as where Prism trips over the end of a worker."""
+
+    def wait_until_finish(self) -> None:
+        raise RuntimeError("send on closed channel")
+
+
 def test_a_job_that_waits_for_a_dead_worker_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "_SECONDS_AFTER_DEATH", 0.5)
     work = begin_store(str(tmp_path / "clips"), {})
@@ -173,3 +180,5 @@ def test_a_worker_that_died_before_the_job_was_waited_for_is_one_sentence(
         logging.getLogger("PrismRunner").error("process failed while running (envID='a')")
         with pytest.raises(DataError, match="a worker ended before it began: see that the command"):
             elsewhere._wait(cast("Any", Endless()), "PrismRunner", work, 30.0, died)
+        with pytest.raises(DataError, match="a worker ended before it began: see that the command"):
+            elsewhere._wait(cast("Any", Broken()), "PrismRunner", work, 30.0, died)

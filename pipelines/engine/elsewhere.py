@@ -98,7 +98,7 @@ def check(runner: PipelineRunner, options: PipelineOptions, name: str, unknown: 
 def _quiet_threads() -> Iterator[None]:
     """Have threads that fail in the block say so in the log: gRPC's do where a server that is waited for ends."""
     before = threading.excepthook
-    threading.excepthook = lambda failed: logging.info("a thread failed", exc_info=failed.exc_value)
+    threading.excepthook = _into_the_log
     try:
         yield
     except BaseException:
@@ -106,6 +106,19 @@ def _quiet_threads() -> Iterator[None]:
         raise
     finally:
         threading.excepthook = before
+
+
+@contextmanager
+def _quiet_threads_to_the_end() -> Iterator[None]:
+    """Likewise, and on after a block that fails: Beam's threads read from a job server that ends with the process."""
+    before = threading.excepthook
+    threading.excepthook = _into_the_log
+    yield
+    threading.excepthook = before
+
+
+def _into_the_log(failed: threading.ExceptHookArgs) -> None:
+    logging.info("a thread failed", exc_info=failed.exc_value)
 
 
 def run(
@@ -129,7 +142,7 @@ def run(
         SystemExit: the job was submitted, and nobody is to wait for it.
     """
     files.remove(work.started)
-    with _death_of_a_worker() as died:
+    with _death_of_a_worker() as died, _quiet_threads_to_the_end():
         try:
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline)
@@ -172,7 +185,7 @@ def _wait(result: PipelineResult, name: str, work: Work, start_seconds: float, d
     waiting = threading.Thread(target=wait, name="end of the pipeline", daemon=True)
     waiting.start()
     _join(waiting, start_seconds, died)
-    if waiting.is_alive() and not files.is_file(work.started):
+    if (waiting.is_alive() or died) and not files.is_file(work.started):
         what = "a worker ended before it began" if died else f"no worker began within {start_seconds:.0f} s"
         advice = "see that the command, the pool or the image of --environment_type starts one"
         raise _given_up(result, f"--runner={name}: {what}: {advice}")
