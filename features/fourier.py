@@ -38,6 +38,17 @@ def _turned(values: Floats, place: int, twiddles: Floats, twiddle: int) -> tuple
 
 
 @compiled_within
+def _put_pair(
+    values: Floats, near: int, far: int, real: Lanes, imaginary: Lanes, cross_r: Lanes, cross_i: Lanes
+) -> None:
+    """Put the sum of two complex numbers at a place, laid out as for `_turned`, and their difference at its mirror."""
+    store(values, near - 1, real + cross_r)
+    store(values, far - 1, real - cross_r)
+    store(values, near, cross_i + imaginary)
+    store(values, far, cross_i - imaginary)
+
+
+@compiled_within
 def _by_2(before: Floats, after: Floats, inner: int, outer: int, twiddles: Floats, first: int) -> None:
     """A step of the transform by the factor 2.
 
@@ -58,11 +69,7 @@ def _by_2(before: Floats, after: Floats, inner: int, outer: int, twiddles: Float
         for place in range(2, inner, 2):
             real, imaginary = _turned(before, odd + place, twiddles, first + place - 2)
             one, other = load(before, even + place - 1), load(before, even + place)
-            mirror = to + 2 * inner - place
-            store(after, to + place - 1, one + real)
-            store(after, mirror - 1, one - real)
-            store(after, to + place, imaginary + other)
-            store(after, mirror, imaginary - other)
+            _put_pair(after, to + place, to + 2 * inner - place, one, other, real, imaginary)
 
 
 @compiled_within
@@ -72,12 +79,8 @@ def _by_4(before: Floats, after: Floats, inner: int, outer: int, twiddles: Float
     half, minus_half = spread(_ROOT_OF_HALF), spread(-_ROOT_OF_HALF)
     for group in range(outer):
         at, to = inner * group, 4 * inner * group
-        x0, x1, x2, x3 = (
-            load(before, at),
-            load(before, at + span),
-            load(before, at + 2 * span),
-            load(before, at + 3 * span),
-        )
+        x0, x1 = load(before, at), load(before, at + span)
+        x2, x3 = load(before, at + 2 * span), load(before, at + 3 * span)
         odd, even = x3 + x1, x0 + x2
         store(after, to + 2 * inner, x3 - x1)
         store(after, to + 2 * inner - 1, x0 - x2)
@@ -103,14 +106,8 @@ def _by_4(before: Floats, after: Floats, inner: int, outer: int, twiddles: Float
             odd_i, cross_i = i1 + i3, i1 - i3
             even_r, gap_r = r0 + r2, r0 - r2
             even_i, gap_i = i0 + i2, i0 - i2
-            store(after, near - 1, even_r + odd_r)
-            store(after, far + 2 * inner - 1, even_r - odd_r)
-            store(after, near, odd_i + even_i)
-            store(after, far + 2 * inner, odd_i - even_i)
-            store(after, near + 2 * inner - 1, gap_r + cross_i)
-            store(after, far - 1, gap_r - cross_i)
-            store(after, near + 2 * inner, cross_r + gap_i)
-            store(after, far, cross_r - gap_i)
+            _put_pair(after, near, far + 2 * inner, even_r, even_i, odd_r, odd_i)
+            _put_pair(after, near + 2 * inner, far, gap_r, gap_i, cross_i, cross_r)
 
 
 @compiled_within
@@ -134,10 +131,7 @@ def _by_3(before: Floats, after: Floats, inner: int, outer: int, twiddles: Float
             store(after, near, i0 + sum_i)
             real, imaginary = r0 + minus_half * sum_r, i0 + minus_half * sum_i
             cross_r, cross_i = sin * (i1 - i2), sin * (r2 - r1)
-            store(after, near + 2 * inner - 1, real + cross_r)
-            store(after, far - 1, real - cross_r)
-            store(after, near + 2 * inner, cross_i + imaginary)
-            store(after, far, cross_i - imaginary)
+            _put_pair(after, near + 2 * inner, far, real, imaginary, cross_r, cross_i)
 
 
 @compiled_within
@@ -168,16 +162,10 @@ def _by_5(before: Floats, after: Floats, inner: int, outer: int, twiddles: Float
             store(after, near, i0 + sum_i1 + sum_i2)
             real, imaginary = r0 + cos_1 * sum_r1 + cos_2 * sum_r2, i0 + cos_1 * sum_i1 + cos_2 * sum_i2
             cross_r, cross_i = gap_r1 * sin_1 + gap_r2 * sin_2, gap_i1 * sin_1 + gap_i2 * sin_2
-            store(after, near + 2 * inner - 1, real + cross_r)
-            store(after, far - 1, real - cross_r)
-            store(after, near + 2 * inner, cross_i + imaginary)
-            store(after, far, cross_i - imaginary)
+            _put_pair(after, near + 2 * inner, far, real, imaginary, cross_r, cross_i)
             real, imaginary = r0 + cos_2 * sum_r1 + cos_1 * sum_r2, i0 + cos_2 * sum_i1 + cos_1 * sum_i2
             cross_r, cross_i = gap_r1 * sin_2 - gap_r2 * sin_1, gap_i1 * sin_2 - gap_i2 * sin_1
-            store(after, near + 4 * inner - 1, real + cross_r)
-            store(after, far + 2 * inner - 1, real - cross_r)
-            store(after, near + 4 * inner, cross_i + imaginary)
-            store(after, far + 2 * inner, cross_i - imaginary)
+            _put_pair(after, near + 4 * inner, far + 2 * inner, real, imaginary, cross_r, cross_i)
 
 
 @compiled_within
