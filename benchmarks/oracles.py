@@ -121,6 +121,22 @@ def _reference_spectrogram(clip: Clip) -> Features:
     return np.asarray(tf.abs(tf.signal.stft(tf.constant(_floats(clip)), frame_length=255, frame_step=128)))
 
 
+def _speech_embedding(clip: Clip) -> Features:
+    """Frames of 400 samples in the middle of 512, as openWakeWord's `melspectrogram.onnx` has them, from sample 0 on."""
+    bands = librosa.feature.melspectrogram(
+        y=np.pad(_floats(clip), 56),
+        sr=SAMPLE_RATE_HZ,
+        n_fft=512,
+        win_length=400,
+        hop_length=160,
+        center=False,
+        n_mels=32,
+        fmin=60.0,
+        fmax=3800.0,
+    )
+    return _decibels(bands).T
+
+
 def _digits_logmel(clip: Clip) -> Features:
     bands = librosa.feature.melspectrogram(
         y=_floats(clip)[: SAMPLE_RATE_HZ * 8 // 10],
@@ -156,6 +172,7 @@ ORACLES: Final[Mapping[str, Oracle]] = {
     "kws_streaming": Oracle(f"`tf.signal` of {_TENSORFLOW}", _kws_streaming),
     "torchaudio_logmel": Oracle(f"`feature.melspectrogram` of {_LIBROSA}", _torchaudio_logmel),
     "reference_spectrogram": Oracle(f"`tf.signal.stft` of {_TENSORFLOW}", _reference_spectrogram),
+    "speech_embedding": Oracle(f"`feature.melspectrogram` of {_LIBROSA}", _speech_embedding),
     "digits_logmel": Oracle(f"`feature.melspectrogram` of {_LIBROSA}", _digits_logmel),
     "pcen": Oracle(f"`pcen` of {_LIBROSA}", _pcen),
 }

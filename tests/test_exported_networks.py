@@ -13,7 +13,7 @@ from test_models_page import ROWS, entries, loaded, views
 
 from features import frontend, tensor_operations
 from features.statistics import Statistics
-from features.views import View, Waveform, from_definition
+from features.views import View, Waveform, definition, from_definition
 from serving import formats
 from serving.audio_model import from_audio
 from serving.quiet import quiet
@@ -51,7 +51,8 @@ def stirred(name: str, view: View, folder: Path) -> keras.Model:
     features = frontend.compute(view, clips()).astype(np.float64) * view.scale
     flat = features.reshape(-1, view.width)
     mean, std, lowest, highest = flat.mean(axis=0), flat.std(axis=0) + 1e-6, flat.min(axis=0), flat.max(axis=0)
-    inputs = Inputs(view.kind, view.shape, view.step_ms, CLASSES, Statistics(8, len(flat), mean, std, lowest, highest))
+    statistics = Statistics(8, len(flat), mean, std, lowest, highest)
+    inputs = Inputs(view.kind, view.shape, view.step_ms, CLASSES, statistics, definition(view))
     keras.utils.set_random_seed(0)
     network = models.find(model.network).build(inputs, model.numbers)
     generator = np.random.default_rng(1)

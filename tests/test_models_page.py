@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from base import params
 from features.statistics import Statistics
-from features.views import from_definition
+from features.views import definition, from_definition
 from systems.entry import names, read
 from training import models
 from training.config import Model, load_model
@@ -67,7 +67,7 @@ def test_a_model_of_the_page_can_be_built_and_is_as_large_as_its_row_says(name: 
     mean, one = np.zeros(view.width), np.ones(view.width)
     statistics = Statistics(clips=1, values=view.shape[0], mean=mean, std=one, min=-one, max=one)
     labels = tuple(f"class_{number}" for number in range(int(classes)))
-    inputs = Inputs(view.kind, view.shape, view.step_ms, labels, statistics)
+    inputs = Inputs(view.kind, view.shape, view.step_ms, labels, statistics, definition(view))
     network = models.find(model.network).build(inputs, model.numbers)
     found = sum(weight.shape.num_elements() for weight in network.trainable_weights)
     assert (f"{network.count_params():,}", f"{found:,}") == (parameters, trained)

@@ -49,6 +49,7 @@ VERSIONS = {
     "kws_streaming": "1.149513.50424",
     "torchaudio_logmel": "1.682787.437352",
     "reference_spectrogram": "1.447631.336845",
+    "speech_embedding": "1.255869.381739",
     "digits_logmel": "1.734214.198981",
     "digits_waveform": "1.21402.242022",
     "pcen": "1.814465.398691",
@@ -149,6 +150,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "hop_length": 160,
     },
     "reference_spectrogram": {"shape": (124, 129), "title": "Magnitude spectrogram", "unit": "magnitude"},
+    "speech_embedding": {"shape": (98, 32), "unit": "dB", "frame_length": 400, "fft_length": 512},
     "digits_logmel": {"shape": (35, 64), "samples": 12_800, "unit": "dB", "frame_length": 1_488, "hop_length": 368},
     "pcen": {
         "shape": (98, 40),

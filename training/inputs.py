@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from base.errors import DataError
 from features.statistics import Statistics
@@ -18,6 +20,7 @@ class Inputs:
         step_ms: time per step of the first axis.
         classes: class names in order of label.
         statistics: of each coefficient, over the splits that are fitted.
+        definition: the view's parameters, as manifests have them, for networks that read one view alone.
     """
 
     kind: str
@@ -25,6 +28,7 @@ class Inputs:
     step_ms: float
     classes: tuple[str, ...]
     statistics: Statistics
+    definition: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plane(inputs: Inputs, network: str) -> tuple[int, int]:

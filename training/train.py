@@ -182,7 +182,8 @@ def inputs_of(source: Source, splits: Sequence[str]) -> Inputs:
         DataError: a split is missing or empty.
     """
     view = source.view
-    return Inputs(view.kind, view.shape, view.step_ms, source.store.classes, statistics_of(source, splits))
+    statistics = statistics_of(source, splits)
+    return Inputs(view.kind, view.shape, view.step_ms, source.store.classes, statistics, definition(view))
 
 
 def teacher_of(folder: Path, pupil: Source, fit: Fit) -> Teacher:
