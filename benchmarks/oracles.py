@@ -122,7 +122,7 @@ def _reference_spectrogram(clip: Clip) -> Features:
 
 
 def _speech_embedding(clip: Clip) -> Features:
-    """Frames of 400 samples in the middle of 512, as openWakeWord's `melspectrogram.onnx` has them, from sample 0 on."""
+    """As openWakeWord's `melspectrogram.onnx`, frames of 400 samples in the middle of 512, the first at sample 0."""
     bands = librosa.feature.melspectrogram(
         y=np.pad(_floats(clip), 56),
         sr=SAMPLE_RATE_HZ,

@@ -32,8 +32,13 @@ def blocks() -> list[dict[str, Any]]:
 
 
 def entries() -> dict[str, Any]:
-    """All entries of `models`."""
-    return {name: entry for block in blocks() for name, entry in block.get("models", {}).items()}
+    """All entries of `models` and `distilled`."""
+    return {
+        name: entry
+        for block in blocks()
+        for section in ("models", "distilled")
+        for name, entry in block.get(section, {}).items()
+    }
 
 
 def views() -> dict[str, Any]:
@@ -48,7 +53,9 @@ def loaded(name: str, folder: Path, **changes: Any) -> Model:
     """A model of the page as params.yaml would declare it, some keys of its entry changed."""
     content = params.read_yaml(ROOT / "params.yaml")
     content["extract"]["views"] = views()
-    (folder / "params.yaml").write_text(json.dumps({**content, "models": {name: {**entries()[name], **changes}}}))
+    entry = entries()[name]
+    section = "distilled" if "teacher" in entry else "models"
+    (folder / "params.yaml").write_text(json.dumps({**content, "models": {}, section: {name: {**entry, **changes}}}))
     return load_model(name, folder / "params.yaml")
 
 

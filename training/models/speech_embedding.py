@@ -142,7 +142,8 @@ def _convolution(
 
 
 def _activation(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return keras.ops.maximum(layers.LeakyReLU(_SLOPE, name=name)(x), _LOWEST)
+    """`max(leaky_relu(x), -0.4)`, the limit first: of the other order TensorFlow logs an error when it fuses them."""
+    return layers.LeakyReLU(_SLOPE, name=name)(keras.ops.maximum(x, _LOWEST / _SLOPE))
 
 
 def set_pretrained(network: keras.Model) -> None:
