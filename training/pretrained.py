@@ -1,4 +1,4 @@
-"""The weights of Google's speech embedding, which learned from hours of speech what sounds tell words apart."""
+"""The weights of Google's speech embedding, which learned from much other speech what tells words apart."""
 
 from __future__ import annotations
 
