@@ -32,7 +32,7 @@ VIEW: Final[dict[str, Any]] = definition(
         }
     )
 )
-"""What the embedding was trained on, as openWakeWord found out: mel bands of samples from -32768 to 32767."""
+"""What the embedding reads, as openWakeWord computes it."""
 
 STAGES: Final = ((24, 1, (2, 2)), (48, 2, (1, 2)), (72, 2, (2, 2)), (96, 2, (1, 2)), (96, 2, (2, 2)))
 """Of each stage the maps, the pairs of convolutions over bands and over time, and its pooling."""
@@ -66,8 +66,8 @@ def build(inputs: Inputs, numbers: Numbers) -> keras.Model:
     """The embedding every eighth frame, a convolution over three of them, its largest and its mean value, a softmax.
 
     "Training Keyword Spotters with Limited and Synthesized Speech Data" (Lin, Kilgour, Roblek and Sharifi, ICASSP 2020,
-    arXiv 2002.01322), whose network and weights `training.pretrained` has from openWakeWord. Different from there: the
-    head has one convolution less, and the embedding may be fitted further.
+    arXiv 2002.01322), whose network and weights `training.pretrained` has from openWakeWord. What stands on the
+    embedding is ours, and the embedding may be fitted further.
 
     Args:
         inputs: of the view `VIEW`.
