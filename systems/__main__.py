@@ -12,7 +12,7 @@ from tabulate import tabulate
 from base import command, params
 from base.errors import DataError
 from reproduce import timed_repro
-from systems.entry import System, fitted, names, parameters, read
+from systems.entry import System, names, parameters, read
 from systems.results import Result, results
 from systems.workspace import prepare
 
@@ -90,7 +90,7 @@ def _listed(name: str, system: System) -> list[tuple[str, ...]]:
     for variant in system.variants:
         content = parameters(project, system, variant, DEFAULT_CORPUS, "commands")
         select, fit = content["select"], content["train"]["fit"]
-        for model, entry in fitted(content).items():
+        for model, entry in content["models"].items():
             epochs = {**fit, **entry.get("fit", {})}["epochs"]
             rows.append(
                 (

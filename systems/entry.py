@@ -25,8 +25,8 @@ class System:
         title: what it is.
         original: the published figure, and on which data.
         corpus: which of the corpora given on the command line it takes.
-        params: what takes the place of values in params.yaml, by the same keys. Its `models` and `distilled` are all
-            models that are trained, and `views` follows from them.
+        params: what takes the place of values in params.yaml, by the same keys. Its `models` are all models that are
+            trained, and `views` follows from them.
         variants: further replacements by name; each variant is a chain of its own. None is one chain without a name.
     """
 
@@ -67,17 +67,12 @@ def parameters(project: Mapping[str, Any], system: System, variant: str, source:
         commands: the task that takes the place of `commands`, for a corpus that lacks some of its words.
     """
     own = merged(system.params, system.variants[variant])
-    content = merged({**project, "models": {}, "distilled": {}}, own)
-    content["views"] = list(dict.fromkeys(model["source"] for model in fitted(content).values()))
+    content = merged({**project, "models": {}}, own)
+    content["views"] = list(dict.fromkeys(model["source"] for model in content["models"].values()))
     content["corpus"]["sources"] = [source]
     if content["select"]["task"] == "commands":
         content["select"]["task"] = commands
     return content
-
-
-def fitted(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The entries of all models that a params.yaml has fitted, teachers before those that learn from them."""
-    return {**content["models"], **content["distilled"]}
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from base import params
 from results.model import read_description
-from systems.entry import fitted
 
 TRAIN_LOGS: Final = Path("logs/training")
 
@@ -39,7 +38,7 @@ def results(label: str, folder: Path) -> list[Result]:
     Raises:
         DataError: a model is missing.
     """
-    return [_result(label, folder, name) for name in fitted(params.read_yaml(folder / params.PARAMS_FILE))]
+    return [_result(label, folder, name) for name in params.read_yaml(folder / params.PARAMS_FILE)["models"]]
 
 
 def _result(label: str, folder: Path, name: str) -> Result:

@@ -32,13 +32,8 @@ def blocks() -> list[dict[str, Any]]:
 
 
 def entries() -> dict[str, Any]:
-    """All entries of `models` and `distilled`."""
-    return {
-        name: entry
-        for block in blocks()
-        for section in ("models", "distilled")
-        for name, entry in block.get(section, {}).items()
-    }
+    """All entries of `models`."""
+    return {name: entry for block in blocks() for name, entry in block.get("models", {}).items()}
 
 
 def views() -> dict[str, Any]:
@@ -53,9 +48,7 @@ def loaded(name: str, folder: Path, **changes: Any) -> Model:
     """A model of the page as params.yaml would declare it, some keys of its entry changed."""
     content = params.read_yaml(ROOT / "params.yaml")
     content["extract"]["views"] = views()
-    entry = entries()[name]
-    section = "distilled" if "teacher" in entry else "models"
-    (folder / "params.yaml").write_text(json.dumps({**content, "models": {}, section: {name: {**entry, **changes}}}))
+    (folder / "params.yaml").write_text(json.dumps({**content, "models": {name: {**entries()[name], **changes}}}))
     return load_model(name, folder / "params.yaml")
 
 

@@ -18,7 +18,7 @@ from base import params
 from base.errors import DataError
 from pipelines.select.config import Select
 from systems.__main__ import corpus_name, listing
-from systems.entry import fitted, merged, names, parameters, read
+from systems.entry import merged, names, parameters, read
 from systems.workspace import prepare, rooms
 from training.config import load_model
 
@@ -40,9 +40,7 @@ def test_the_parameters_of_a_system_are_valid_and_its_models_alone_are_trained(
     assert params.load("select", Select, path).task == content["select"]["task"]
     assert content["corpus"]["sources"] == ["/a/b.tar.gz"]
     assert content["models"].keys() == system.params["models"].keys()
-    assert content["distilled"].keys() == system.params.get("distilled", {}).keys()
-    assert content["views"] == list(dict.fromkeys(load_model(model, path).source for model in fitted(content)))
-    assert {entry.get("teacher") for entry in content["distilled"].values()} <= content["models"].keys()
+    assert content["views"] == list(dict.fromkeys(load_model(model, path).source for model in content["models"]))
     assert set(content["views"]) <= content["extract"]["views"].keys()
 
 
@@ -65,7 +63,7 @@ def test_merging_keeps_what_only_one_table_has_and_prefers_the_second(below: Any
 
 
 def test_the_list_has_a_row_for_each_model_of_each_variant() -> None:
-    expected = sum(len(fitted({"distilled": {}, **read(name).params})) for name, _ in VARIANTS)
+    expected = sum(len(read(name).params["models"]) for name, _ in VARIANTS)
     assert len(listing().splitlines()) == 2 + expected
 
 
