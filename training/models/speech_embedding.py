@@ -12,26 +12,22 @@ from pydantic.dataclasses import dataclass
 
 from base.errors import DataError
 from base.types import STRICT, PositiveInt
-from features.views import FULL_SCALE, definition, from_definition
+from features.views import FULL_SCALE
 from results.model import FEATURES
 from training import pretrained
 from training.inputs import Inputs
 
-VIEW: Final[dict[str, Any]] = definition(
-    from_definition(
-        {
-            "kind": "logmel",
-            "frame_ms": 25,
-            "hop_ms": 10,
-            "fft_samples": 512,
-            "floor_db": -80.0,
-            "mel_bands": 32,
-            "mel_low_hz": 60.0,
-            "mel_high_hz": 3800.0,
-            "mel_scale": "slaney",
-        }
-    )
-)
+VIEW: Final[dict[str, Any]] = {
+    "kind": "logmel",
+    "frame_ms": 25,
+    "hop_ms": 10,
+    "fft_samples": 512,
+    "floor_db": -80.0,
+    "mel_bands": 32,
+    "mel_low_hz": 60.0,
+    "mel_high_hz": 3800.0,
+    "mel_scale": "slaney",
+}
 """What the embedding reads, as openWakeWord computes it."""
 
 STAGES: Final = ((24, 1, (2, 2)), (48, 2, (1, 2)), (72, 2, (2, 2)), (96, 2, (1, 2)), (96, 2, (2, 2)))
