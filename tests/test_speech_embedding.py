@@ -19,7 +19,6 @@ from features.frontend import compute
 from features.statistics import Statistics
 from features.views import definition, from_definition
 from results.network_file import read_network, write_network
-from training import pretrained
 from training.fitting.fused import fused
 from training.inputs import Inputs
 from training.models import speech_embedding
@@ -45,7 +44,7 @@ def clips(number: int = 2) -> Array:
 
 
 def onnx_session(name: str) -> onnxruntime.InferenceSession:
-    path = pretrained.embedding_file().with_name(name)
+    path = speech_embedding.embedding_file().with_name(name)
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
@@ -116,7 +115,7 @@ def test_a_network_is_read_back_without_the_package_that_had_its_weights(
 ) -> None:
     network = speech_embedding.build(inputs(), NUMBERS)
     write_network(tmp_path, network)
-    monkeypatch.setattr(pretrained, "_PACKAGE", "a-package-that-is-missing")
+    monkeypatch.setattr(speech_embedding, "_PACKAGE", "a-package-that-is-missing")
     features = compute(from_definition(VIEW), clips())
     np.testing.assert_array_equal(read_network(tmp_path)([features]), network(features))
 
@@ -129,12 +128,12 @@ def test_another_view_is_refused() -> None:
 
 def test_weights_that_are_missing_or_others_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(pretrained, "_PACKAGE", "a-package-that-is-missing")
+        patch.setattr(speech_embedding, "_PACKAGE", "a-package-that-is-missing")
         with pytest.raises(DataError, match=r"a-package-that-is-missing is missing, .*: install requirements.txt"):
-            pretrained.speech_embedding()
-    monkeypatch.setattr(pretrained, "embedding_file", lambda: tmp_path / "embedding_model.onnx")
+            speech_embedding.pretrained_weights()
+    monkeypatch.setattr(speech_embedding, "embedding_file", lambda: tmp_path / "embedding_model.onnx")
     with pytest.raises(DataError, match=r"embedding_model.onnx can't be read: .*; install openwakeword again"):
-        pretrained.speech_embedding()
+        speech_embedding.pretrained_weights()
     (tmp_path / "embedding_model.onnx").write_bytes(b"another network")
     with pytest.raises(DataError, match=r"has the SHA-256 \w{64}, expected ba754d\w+: install requirements.txt again"):
-        pretrained.speech_embedding()
+        speech_embedding.pretrained_weights()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from typing import Annotated, Any, Final
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
 
 import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
 from keras import layers
+from onnx import numpy_helper
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -14,8 +21,9 @@ from base.errors import DataError
 from base.types import STRICT, PositiveInt
 from features.views import FULL_SCALE
 from results.model import FEATURES
-from training import pretrained
 from training.inputs import Inputs
+
+Weights: TypeAlias = list[npt.NDArray[np.float32]]
 
 VIEW: Final[dict[str, Any]] = {
     "kind": "logmel",
@@ -39,6 +47,10 @@ _AT_FULL_SCALE: Final = 2.0 + 2.0 * math.log10(FULL_SCALE)
 _SLOPE: Final = 0.2
 _LOWEST: Final = -0.4
 _CONTEXT_FRAMES: Final = 3
+_PACKAGE: Final = "openwakeword"
+_FILE: Final = "openwakeword/resources/models/embedding_model.onnx"
+_SHA256: Final = "ba754db3cd768a524c655ea90655ee5e6055a43b8dfd29366a11e93716ae9e51"
+_WITH_WEIGHTS: Final = ("Conv", "BatchNormalization")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -62,7 +74,7 @@ def build(inputs: Inputs, numbers: Numbers) -> keras.Model:
     """The embedding every eighth frame, a convolution over three of them, its largest and its mean value, a softmax.
 
     "Training Keyword Spotters with Limited and Synthesized Speech Data" (Lin, Kilgour, Roblek and Sharifi, ICASSP 2020,
-    arXiv 2002.01322), whose network and weights `training.pretrained` has from openWakeWord. What stands on the
+    arXiv 2002.01322), whose network and weights are those of openWakeWord. What stands on the
     embedding is ours, and the embedding may be fitted further.
 
     Args:
@@ -146,5 +158,53 @@ def set_pretrained(network: keras.Model) -> None:
     """Give a network's embedding the published weights."""
     names = ["head", "head_normalization"]
     names += [layer.name for layer in network.layers if layer.name.endswith(("_bands", "_time"))]
-    for name, weights in zip([*names, "embedding"], pretrained.speech_embedding(), strict=True):
+    for name, weights in zip([*names, "embedding"], pretrained_weights(), strict=True):
         network.get_layer(name).set_weights(weights)
+
+
+def pretrained_weights() -> list[Weights]:
+    """The weights of each layer of the speech embedding that has some, in order of the layers, as Keras has them.
+
+    "Training Keyword Spotters with Limited and Synthesized Speech Data" (Lin et al., 2020, arXiv 2002.01322), published
+    on TensorFlow Hub as `google/speech_embedding` under the Apache License 2.0, read from openWakeWord's ONNX file.
+
+    Returns:
+        float32: of a convolution the kernel, (height, width, inputs, filters), and the bias where it has one; of batch
+        normalization gamma, beta, mean and variance.
+
+    Raises:
+        DataError: the file is missing or not the one that was published.
+    """
+    graph = onnx.load_from_string(_content()).graph
+    values = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    return [_weights(node, values) for node in graph.node if node.op_type in _WITH_WEIGHTS]
+
+
+def embedding_file() -> Path:
+    """Where the speech embedding's ONNX file lies.
+
+    Raises:
+        DataError: the package that holds it is not installed.
+    """
+    try:
+        return Path(str(metadata.distribution(_PACKAGE).locate_file(_FILE)))
+    except metadata.PackageNotFoundError as error:
+        raise DataError(f"the package {_PACKAGE} is missing, which holds {_FILE}: install requirements.txt") from error
+
+
+def _content() -> bytes:
+    path = embedding_file()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error}; install {_PACKAGE} again") from error
+    if (found := hashlib.sha256(content).hexdigest()) != _SHA256:
+        raise DataError(f"{path} has the SHA-256 {found}, expected {_SHA256}: install requirements.txt again")
+    return content
+
+
+def _weights(node: onnx.NodeProto, values: dict[str, npt.NDArray[Any]]) -> Weights:
+    found = [values[name] for name in node.input[1:]]
+    if node.op_type == "Conv":
+        found[0] = found[0].transpose(2, 3, 1, 0)  # ONNX has (filters, inputs, height, width)
+    return found
